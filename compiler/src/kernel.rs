@@ -1,0 +1,110 @@
+//! What the compiler asks of the kernel it compiles for. Asked here, never read here.
+
+use std::fmt;
+
+use crate::manifest::AttachSpec;
+
+/// Facts about the target kernel, given by the caller of the compiler.
+pub trait KernelInfo {
+    /// The record layout of `tracepoint:category:name`.
+    ///
+    /// # Errors
+    /// Why the layout is not to be had: no such tracepoint, or nothing here may be read.
+    fn tracepoint(&self, category: &str, name: &str) -> Result<TracepointFormat, Unavailable>;
+
+    /// All tracepoints as `(category, name)`, for suggestions and wildcards; empty when unknown.
+    fn tracepoints(&self) -> Vec<(String, String)>;
+
+    /// Whether this kernel surely offers the attach point, as far as can be told without attaching.
+    ///
+    /// # Errors
+    /// Why it does not, or why that cannot be told.
+    fn offers(&self, attach: &AttachSpec) -> Result<(), Unavailable>;
+
+    /// `(major, minor)` of the kernel that the program is compiled for.
+    fn release(&self) -> (u32, u32);
+}
+
+/// Why the kernel does not give something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unavailable {
+    /// It is known not to exist.
+    NotFound,
+    /// It may exist, but cannot be read here; the text says why and what to do.
+    Unknown(String),
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound => f.write_str("this kernel does not have it"),
+            Self::Unknown(why) => f.write_str(why),
+        }
+    }
+}
+
+/// Where a [`TracepointFormat`] was learnt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FormatSource {
+    /// The format file in tracefs of the running kernel.
+    Tracefs,
+    /// `struct trace_event_raw_*` in the running kernel's BTF.
+    KernelBtf,
+    /// The layout of upstream kernels, known beforehand.
+    BuiltIn,
+}
+
+impl fmt::Display for FormatSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tracefs => "tracefs",
+            Self::KernelBtf => "the kernel's BTF",
+            Self::BuiltIn => "the built-in layout",
+        })
+    }
+}
+
+/// The fields of a tracepoint's record, common fields included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TracepointFormat {
+    /// The fields in order of their offset.
+    pub fields: Vec<TracepointField>,
+    /// Where this was learnt.
+    pub source: FormatSource,
+}
+
+/// A field of a tracepoint's record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TracepointField {
+    /// Its name.
+    pub name: String,
+    /// Its offset in the record, in bytes.
+    pub offset: u32,
+    /// What it is.
+    pub kind: FieldKind,
+}
+
+/// The kinds of fields a tracepoint's record has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldKind {
+    /// An integer, enumeration or pointer of 1, 2, 4 or 8 bytes.
+    Int {
+        /// Width in bytes.
+        bytes: u8,
+        /// Whether it is sign-extended.
+        signed: bool,
+    },
+    /// `char name[len]` in the record itself.
+    CharArray {
+        /// Bytes.
+        len: u32,
+    },
+    /// `__data_loc char[]`: a `u32` whose low half is the string's offset from the record's start
+    /// and whose high half is its length.
+    DataLoc,
+    /// Anything else (arrays of integers, structures): has a size and no value.
+    Opaque {
+        /// Bytes.
+        bytes: u32,
+    },
+}

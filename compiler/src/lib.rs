@@ -1,0 +1,13 @@
+//! The pfscript compiler: syntax tree to eBPF object and manifest.
+//!
+//! Pure: no files, no clock, no environment, no printing. What it must know of the machine it
+//! asks of [`KernelInfo`]; what it finds it returns in the [`Artifact`] or as diagnostics.
+
+pub mod artifact;
+pub mod kernel;
+pub mod manifest;
+pub mod params;
+
+pub use artifact::{Alternatives, Artifact, Options};
+pub use kernel::KernelInfo;
+pub use manifest::Manifest;
