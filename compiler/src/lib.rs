@@ -4,6 +4,8 @@
 //! asks of [`KernelInfo`]; what it finds it returns in the [`Artifact`] or as diagnostics.
 
 pub mod artifact;
+mod catalog;
+mod ir;
 pub mod kernel;
 pub mod manifest;
 pub mod params;
