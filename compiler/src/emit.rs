@@ -84,7 +84,7 @@ pub fn emit(code: &VCode, allocation: &Allocation) -> Result<Bytecode, EmitError
     }
     let bodies = bodies(code, allocation);
     let mut emitter = Emitter::new(stack_bytes, bodies.len());
-    let kept = kept_blocks(&bodies);
+    let kept = kept_blocks(&bodies, &code.layout);
     for (index, &block) in kept.iter().enumerate() {
         emitter.block(&bodies, block, kept.get(index + 1).copied());
     }
@@ -181,8 +181,8 @@ fn skip_empty_blocks(bodies: &mut [Body]) {
     }
 }
 
-/// The blocks that are still reached, in their order.
-fn kept_blocks(bodies: &[Body]) -> Vec<VBlock> {
+/// The blocks of `layout` that are still reached.
+fn kept_blocks(bodies: &[Body], layout: &[VBlock]) -> Vec<VBlock> {
     let mut is_reached = vec![false; bodies.len()];
     let mut pending = vec![VBlock(0)];
     while let Some(block) = pending.pop() {
@@ -195,7 +195,7 @@ fn kept_blocks(bodies: &[Body]) -> Vec<VBlock> {
             Exit::Return => {}
         }
     }
-    (0..bodies.len() as u32).map(VBlock).filter(|block| is_reached[block.index()]).collect()
+    layout.iter().copied().filter(|block| is_reached[block.index()]).collect()
 }
 
 /// Makes machine instructions of allocated ones.

@@ -3,14 +3,15 @@
 //! Pure: no files, no clock, no environment, no printing. What it must know of the machine it
 //! asks of [`KernelInfo`]; what it finds it returns in the [`Artifact`] or as diagnostics.
 
+mod arithmetic;
 pub mod artifact;
 #[allow(dead_code, reason = "the stages before it are not there yet")]
 mod bpf;
 mod btf;
 mod catalog;
-mod emit;
 #[cfg(test)]
-mod fixtures;
+mod codegen_tests;
+mod emit;
 mod ir;
 pub mod kernel;
 pub mod manifest;

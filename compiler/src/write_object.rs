@@ -269,34 +269,3 @@ fn symbol(name: &str, value: u64, size: u64, kind: SymbolKind, section: SymbolSe
         flags: SymbolFlags::None,
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::bpf::decode::decode_all;
-    use crate::bpf::disasm::disassemble;
-    use crate::fixtures;
-
-    #[test]
-    fn scratch() {
-        let code = fixtures::compile(&fixtures::page_fault("software_0"));
-        for inst in decode_all(&code.bytes).unwrap() {
-            println!("{}", disassemble(inst, None));
-        }
-        println!("{} slots, {} stack", code.spans.len(), code.stack_bytes);
-        let map = [fixtures::faults_map()];
-        let source = fixtures::source();
-        let spec = ObjectSpec {
-            programs: vec![
-                ProgramCode { symbol: "software_0", section: "perf_event", bytecode: &code },
-                ProgramCode { symbol: "software_1", section: "perf_event", bytecode: &code },
-                ProgramCode { symbol: "kprobe_0", section: "kprobe/handle_mm_fault", bytecode: &code },
-            ],
-            maps: &map,
-            has_events: true,
-            bss_size: 16,
-            source: &source,
-        };
-        std::fs::write("/tmp/backend.o", write_object(&spec)).unwrap();
-    }
-}
