@@ -10,7 +10,9 @@ mod check;
 mod format;
 mod ir;
 pub mod kernel;
+mod lower;
 pub mod manifest;
+mod optimize;
 pub mod params;
 
 pub use artifact::{Alternatives, Artifact, Options};

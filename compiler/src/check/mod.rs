@@ -17,6 +17,7 @@ mod scope;
 mod stmt;
 pub mod types;
 
+pub use self::maps::lhist_steps;
 use pfscript_grammar::{Code, Diagnostic, Severity, Span, ast};
 
 use self::maps::MapTable;

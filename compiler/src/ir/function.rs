@@ -3,6 +3,7 @@
 use cranelift_entity::PrimaryMap;
 use pfscript_grammar::Span;
 
+use super::bss::Bss;
 use super::entities::{Block, Inst, StackSlot, Value};
 use super::inst::InstData;
 use crate::manifest::{MapInfo, RecordLayout};
@@ -83,17 +84,24 @@ pub struct Function {
     pub layout: Vec<Block>,
 }
 
-/// All IR of a script, with the tables that its instructions refer to.
+/// All IR of a script.
 #[derive(Clone, Debug, Default)]
 pub struct Module {
     /// One function per program, in the manifest's order of targets and alternatives.
     pub functions: Vec<Function>,
+    /// What their instructions refer to.
+    pub tables: Tables,
+}
+
+/// The tables that instructions refer to.
+#[derive(Clone, Debug, Default)]
+pub struct Tables {
     /// Maps by [`MapRef`](crate::manifest::MapRef).
     pub maps: Vec<MapInfo>,
     /// Records by the index in `output`.
     pub records: Vec<RecordLayout>,
-    /// Counters in `.bss`, added to as expansion needs them.
-    pub counters: Vec<crate::manifest::Counter>,
+    /// What lies in `.bss`.
+    pub bss: Bss,
 }
 
 impl Function {
