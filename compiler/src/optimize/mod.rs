@@ -38,6 +38,7 @@ pub static PASSES: &[Pass] = &[
     pass("share_values", Level::Upper, |func, _| share_values::share_values(func)),
     pass("forward_map_values", Level::Upper, |func, _| forward_map_values::forward_map_values(func)),
     pass("assume_growing_counts", Level::Upper, assume_growing_counts::assume_growing_counts),
+    pass("drop_unused_tests", Level::Upper, |func, _| eliminate_dead_code::eliminate_dead_code(func)),
     pass("divide_by_constant", Level::Upper, divide_by_constant::divide_by_constant),
     pass("fold_constants_again", Level::Upper, |func, _| fold_constants::fold_constants(func)),
     pass("straighten_blocks", Level::Upper, |func, _| straighten_blocks::straighten_blocks(func)),
