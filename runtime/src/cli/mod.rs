@@ -1,0 +1,3 @@
+//! The command line: what was asked for, and what is said about it.
+
+pub mod report;
