@@ -406,4 +406,72 @@ mod tests {
         sort(&mut rows, &info(MapValue::Data(DataType::Str { len: 1 }), 1));
         assert_eq!(rows, [row(1, b"b"), row(2, b"a")]);
     }
+
+    /// A map of the kernel, or nothing where this user may not make one.
+    fn kernel_map(info: &MapInfo) -> Option<MapData> {
+        let (kind, flags) = match info.kind {
+            MapKind::Hash => (1, 1),
+            MapKind::PercpuHash => (5, 1),
+            MapKind::LruHash => (9, 0),
+            MapKind::Array => (2, 0),
+            MapKind::PercpuArray => (6, 0),
+        };
+        let map = aya_obj::Map::new_from_params(kind, info.key_size, info.value_size, info.max_entries, flags);
+        match MapData::create(map, "pfscript_test", None) {
+            Ok(data) => Some(data),
+            Err(aya::maps::MapError::CreateError { io_error, .. }) if io_error.raw_os_error() == Some(libc::EPERM) => {
+                eprintln!("not tested: making a map needs CAP_BPF");
+                None
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn insert(table: &Table<'_>, key: u32, value: u64) {
+        let mut values = value.to_le_bytes().repeat(table.cpus);
+        table.element(bpf_cmd::BPF_MAP_UPDATE_ELEM, &key.to_le_bytes(), Some(&mut values), 0).expect("there is room");
+    }
+
+    #[test]
+    fn every_entry_of_a_kernel_map_is_read_once() {
+        for kind in [MapKind::Hash, MapKind::PercpuHash, MapKind::LruHash] {
+            let info = MapInfo { kind, max_entries: 20_000, ..info(MapValue::Sum { signed: false }, 8) };
+            let Some(data) = kernel_map(&info) else { return };
+            let table = Table::new(&data, &info).expect("the CPUs can be counted");
+            (0..5000).for_each(|key| insert(&table, key, u64::from(key)));
+            let rows = entries(&data, &info).expect("readable");
+            let expected = |key: u32| Row {
+                key: key.to_le_bytes().into(),
+                value: Value::Number(Integer::new(u64::from(key) * table.cpus as u64, 8, false)),
+            };
+            assert_eq!(rows, (0..5000).map(expected).collect::<Vec<_>>(), "{kind:?}");
+
+            let mut by_key = Vec::new();
+            table.each_key(&mut |key, _| by_key.push(key.to_vec())).expect("readable");
+            assert_eq!(by_key.len(), 5000, "{kind:?} without batches");
+
+            zero(&data, &info).expect("writable");
+            let zeroed = entries(&data, &info).expect("readable");
+            assert!(
+                zeroed.len() == 5000 && zeroed.iter().all(|row| row.value == Value::Number(Integer::new(0, 8, false)))
+            );
+            clear(&data, &info).expect("writable");
+            assert_eq!(entries(&data, &info).expect("readable"), []);
+        }
+    }
+
+    #[test]
+    fn a_map_without_a_key_has_one_entry() {
+        for kind in [MapKind::Array, MapKind::PercpuArray] {
+            let info = MapInfo { kind, key: Vec::new(), max_entries: 1, ..info(MapValue::Count, 8) };
+            let Some(data) = kernel_map(&info) else { return };
+            let table = Table::new(&data, &info).expect("the CPUs can be counted");
+            insert(&table, 0, 7);
+            let count =
+                |n: usize| vec![Row { key: vec![0; 4], value: Value::Number(Integer::new(n as u64, 8, false)) }];
+            assert_eq!(entries(&data, &info).expect("readable"), count(7 * table.cpus));
+            clear(&data, &info).expect("writable");
+            assert_eq!(entries(&data, &info).expect("readable"), count(0));
+        }
+    }
 }
