@@ -1,3 +1,4 @@
 //! The command line: what was asked for, and what is said about it.
 
+pub mod args;
 pub mod report;
