@@ -198,7 +198,7 @@ fn takes_next_word(option: &Arg) -> bool {
 }
 
 /// A parameter that has the name of one of the tool's options, if there is one.
-pub fn clashing<'a>(params: &'a [ParamSpec]) -> Option<&'a ParamSpec> {
+pub fn clashing(params: &[ParamSpec]) -> Option<&ParamSpec> {
     let options = options();
     let long = |param: &ParamSpec| param.name.replace('_', "-");
     params.iter().find(|param| options.iter().any(|option| option.get_long() == Some(long(param).as_str())))

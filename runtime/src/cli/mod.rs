@@ -2,3 +2,6 @@
 
 pub mod args;
 pub mod report;
+pub mod run;
+pub mod script;
+pub mod stages;

@@ -7,7 +7,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
-use pfscript_grammar::{Diagnostic, Label, Severity, SourceFile, Span};
+use pfscript_grammar::{Code, Diagnostic, Label, Severity, SourceFile, Span};
 
 use crate::output::text::push_escaped;
 
@@ -52,15 +52,17 @@ pub fn render(source: &SourceFile, diagnostic: &Diagnostic, renderer: &Renderer)
     };
     let place = source.line_column(clamped(source, diagnostic.primary.span).start);
     let name = format!("{}:{}:{}: {severity}", source.name(), place.line, place.column);
-    let excerpt = Excerpt::new(source, diagnostic);
-    let mut group: Group<'_> =
-        level.with_name(name).primary_title(clean(&diagnostic.message)).id(diagnostic.code.0).element(
-            Snippet::source(excerpt.text.as_str()).line_start(1).annotations(excerpt.annotations(source, diagnostic)),
-        );
-    for help in &diagnostic.help {
-        group = group.element(Level::HELP.message(clean(help)));
+    let mut title = level.with_name(name).primary_title(clean(&diagnostic.message));
+    if !diagnostic.code.0.is_empty() {
+        title = title.id(diagnostic.code.0);
     }
-    renderer.render(&[group])
+    let excerpt = Excerpt::new(source, diagnostic);
+    let snippet = Snippet::source(excerpt.text.as_str()).annotations(excerpt.annotations(source, diagnostic));
+    renderer.render(&[with_help(title.element(snippet), &diagnostic.help)])
+}
+
+fn with_help<'a>(group: Group<'a>, help: &[String]) -> Group<'a> {
+    group.elements(help.iter().map(|help| Level::HELP.message(clean(help))))
 }
 
 /// The script's text with long lines cut, and where its places are then.
@@ -130,6 +132,12 @@ pub fn error(text: &str, help: &[String]) {
     say(Level::ERROR, text, help);
 }
 
+/// Says that the machine refused what stands at `span` of the script, and what to do about it.
+pub fn failure(source: &SourceFile, span: Span, text: &str, help: &[String]) {
+    let diagnostic = Diagnostic { help: help.to_vec(), ..Diagnostic::error(Code(""), span, text) };
+    to_stderr(&(render(source, &diagnostic, &stderr_renderer()) + "\n"));
+}
+
 /// Says something that must not be overlooked.
 pub fn warning(text: &str) {
     say(Level::WARNING, text, &[]);
@@ -141,10 +149,7 @@ pub fn note(text: &str) {
 }
 
 fn say(level: Level<'_>, text: &str, help: &[String]) {
-    let mut group = Group::with_title(level.primary_title(clean(text)));
-    for help in help {
-        group = group.element(Level::HELP.message(clean(help)));
-    }
+    let group = with_help(Group::with_title(level.primary_title(clean(text))), help);
     to_stderr(&(stderr_renderer().render(&[group]) + "\n"));
 }
 
@@ -177,7 +182,6 @@ fn to_stderr(text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pfscript_grammar::Code;
 
     fn rendered(text: &str, diagnostic: &Diagnostic) -> String {
         render(&SourceFile::new("x.pf", text), diagnostic, &Renderer::plain())

@@ -137,7 +137,10 @@ impl Destination {
     }
 
     /// Writes everything, waiting where another program made the descriptor non-blocking.
-    fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// Why not, with the destination's name; a closed pipe is [`io::ErrorKind::BrokenPipe`].
+    pub fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.file.write(bytes) {
                 Ok(0) => return Err(named(io::ErrorKind::WriteZero.into(), "cannot write to", &self.name)),
