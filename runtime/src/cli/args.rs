@@ -6,7 +6,7 @@
 //! the script has said what its parameters are, [`parse`] understands everything.
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, StyledStr};
@@ -322,9 +322,8 @@ fn explain(mut error: clap::Error, scan: &Scan, title: &str, params: &[ParamSpec
     }
     let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidArg) else { return error };
     let mut tips = vec![StyledStr::from(list_params(title, params))];
-    if let (ScriptRef::Default, Some((option, word))) =
-        (&scan.script, scan.taken.iter().find(|(name, _)| name == unknown))
-    {
+    let taken = scan.taken.iter().find(|(name, word)| name == unknown && Path::new(word).is_file());
+    if let (ScriptRef::Default, Some((option, word))) = (&scan.script, taken) {
         let word = word.to_string_lossy();
         tips.push(StyledStr::from(format!("'{word}' was taken for the value of {option}: to run it, name it first")));
     }
@@ -503,8 +502,8 @@ mod tests {
         assert!(error.contains("unexpected argument '--log_stop' found"), "{error}");
         assert!(error.contains("a similar argument exists: '--log_step'"), "{error}");
         assert!(error.contains("the parameters of the script x.pf are --log_step, --all, --who"), "{error}");
-        let error = failed("--verbos x.pf");
-        assert!(error.contains("'x.pf' was taken for the value of --verbos"), "{error}");
+        let error = failed("--verbos Cargo.toml");
+        assert!(error.contains("'Cargo.toml' was taken for the value of --verbos"), "{error}");
     }
 
     #[test]

@@ -58,11 +58,8 @@ pub fn render(source: &SourceFile, diagnostic: &Diagnostic, renderer: &Renderer)
     }
     let excerpt = Excerpt::new(source, diagnostic);
     let snippet = Snippet::source(excerpt.text.as_str()).annotations(excerpt.annotations(source, diagnostic));
-    renderer.render(&[with_help(title.element(snippet), &diagnostic.help)])
-}
-
-fn with_help<'a>(group: Group<'a>, help: &[String]) -> Group<'a> {
-    group.elements(help.iter().map(|help| Level::HELP.message(clean(help))))
+    let help = diagnostic.help.iter().map(|help| Level::HELP.message(clean(help)));
+    renderer.render(&[title.element(snippet).elements(help)])
 }
 
 /// The script's text with long lines cut, and where its places are then.
@@ -148,9 +145,14 @@ pub fn note(text: &str) {
     say(Level::NOTE, text, &[]);
 }
 
+/// `error: text`, then what to do, a line each.
 fn say(level: Level<'_>, text: &str, help: &[String]) {
-    let group = with_help(Group::with_title(level.primary_title(clean(text))), help);
-    to_stderr(&(stderr_renderer().render(&[group]) + "\n"));
+    let title = Group::with_title(level.primary_title(clean(text)));
+    let mut text = stderr_renderer().render(&[title]) + "\n";
+    for help in help {
+        text += &format!("  help: {}\n", clean(help));
+    }
+    to_stderr(&text);
 }
 
 /// Text of the script or of the system, made harmless line by line.
@@ -236,7 +238,7 @@ x.pf:2:18: error[PF0201]: unknown builtin pidd
     fn errors_are_counted_and_warnings_are_not() {
         let source = SourceFile::new("x.pf", "abc");
         let warning = Diagnostic::warning(Code("PF0901"), Span::new(0, 1), "odd");
-        assert_eq!(summary(&source, &[warning.clone()]), "");
+        assert_eq!(summary(&source, std::slice::from_ref(&warning)), "");
         assert_eq!(summary(&source, &[unknown(0, 1), warning]), "1 error in x.pf\n");
         assert_eq!(summary(&source, &vec![unknown(0, 1); 30]), "30 errors in x.pf, 10 not shown\n");
     }

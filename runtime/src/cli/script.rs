@@ -49,7 +49,7 @@ fn read_from(title: &str, from: io::Result<impl Read>, name: &OsStr) -> Result<S
     let mut bytes = Vec::new();
     match from.and_then(|from| from.take(LARGEST + 1).read_to_end(&mut bytes)) {
         Ok(_) if bytes.len() as u64 > LARGEST => {
-            Err(NoScript::Unusable(format!("{title} is no script: it is larger than {} MB", LARGEST >> 20)))
+            Err(NoScript::Unusable(format!("{title}: not a script, it is larger than {} MB", LARGEST >> 20)))
         }
         Ok(_) => accept(title, bytes),
         Err(error) => Err(unreadable(title, name, &error)),
@@ -60,14 +60,14 @@ fn read_from(title: &str, from: io::Result<impl Read>, name: &OsStr) -> Result<S
 fn accept(title: &str, bytes: Vec<u8>) -> Result<SourceFile, NoScript> {
     let is_empty = bytes.iter().all(u8::is_ascii_whitespace);
     if is_empty {
-        return Err(NoScript::Unusable(format!("the script {title} is empty")));
+        return Err(NoScript::Unusable(format!("{title}: the script is empty")));
     }
     if let Some(at) = bytes.iter().position(|&byte| byte == 0) {
-        return Err(NoScript::Unusable(format!("{title} is no script: byte {at} is a NUL, so it is not text")));
+        return Err(NoScript::Unusable(format!("{title}: not a script, byte {at} is a NUL, so it is not text")));
     }
     String::from_utf8(bytes).map(|text| SourceFile::new(title, text)).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        NoScript::Unusable(format!("{title} is no script: byte {at} is not UTF-8, so it is not text"))
+        NoScript::Unusable(format!("{title}: not a script, byte {at} is not UTF-8, so it is not text"))
     })
 }
 
@@ -123,7 +123,7 @@ pub fn list() -> String {
 /// What stands in a script's first comment: `// name.pf - purpose`.
 fn purpose(text: &str) -> &str {
     let comment = text.lines().find_map(|line| line.strip_prefix("// ")).unwrap_or_default();
-    comment.split_once(" - ").map_or(comment, |(_, purpose)| purpose)
+    comment.split_once(" - ").map_or(comment, |(_, purpose)| purpose).trim_end_matches('.')
 }
 
 #[cfg(test)]
@@ -158,10 +158,10 @@ mod tests {
 
     #[test]
     fn what_is_not_text_is_no_script() {
-        assert_eq!(unusable(b""), "the script x is empty");
-        assert_eq!(unusable(b" \n"), "the script x is empty");
-        assert_eq!(unusable(b"\x7fELF\0"), "x is no script: byte 4 is a NUL, so it is not text");
-        assert_eq!(unusable(b"ab\xff"), "x is no script: byte 2 is not UTF-8, so it is not text");
+        assert_eq!(unusable(b""), "x: the script is empty");
+        assert_eq!(unusable(b" \n"), "x: the script is empty");
+        assert_eq!(unusable(b"\x7fELF\0"), "x: not a script, byte 4 is a NUL, so it is not text");
+        assert_eq!(unusable(b"ab\xff"), "x: not a script, byte 2 is not UTF-8, so it is not text");
     }
 
     #[test]
@@ -185,6 +185,6 @@ mod tests {
     #[test]
     fn endless_input_is_refused() {
         let endless = read_from("x", Ok(io::repeat(b'a')), OsStr::new("x"));
-        assert_eq!(endless.err(), Some(NoScript::Unusable("x is no script: it is larger than 64 MB".into())));
+        assert_eq!(endless.err(), Some(NoScript::Unusable("x: not a script, it is larger than 64 MB".into())));
     }
 }
