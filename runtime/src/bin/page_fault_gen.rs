@@ -234,7 +234,6 @@ fn touch(faults: u64) -> io::Result<()> {
 fn report_and_stay(reporter: &io::PipeWriter, holder: &io::PipeReader) -> ! {
     let (out, held) = (reporter.as_raw_fd(), holder.as_raw_fd());
     let mut usage = no_usage();
-    let mut words = [0u64; 2];
     let nap = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
     let mut round = 0;
     loop {
@@ -243,7 +242,7 @@ fn report_and_stay(reporter: &io::PipeWriter, holder: &io::PipeReader) -> ! {
         unsafe {
             libc::syscall(libc::SYS_nanosleep, &raw const nap, 0);
             libc::syscall(libc::SYS_getrusage, libc::RUSAGE_SELF, &raw mut usage);
-            words = [usage.ru_minflt as u64, usage.ru_majflt as u64];
+            let mut words = [usage.ru_minflt as u64, usage.ru_majflt as u64];
             libc::syscall(libc::SYS_write, out, words.as_ptr(), round * size_of_val(&words));
             libc::syscall(libc::SYS_read, held, words.as_mut_ptr(), round);
             libc::syscall([libc::SYS_getpid, libc::SYS_exit_group][round], 0);
