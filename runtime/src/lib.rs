@@ -1,5 +1,6 @@
 //! Everything of pfscript that touches the world: the kernel, the clock, the terminal.
 
+pub mod action;
 pub mod attach;
 pub mod event;
 pub mod failure;

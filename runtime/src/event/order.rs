@@ -152,6 +152,11 @@ impl Orderer {
         self.release_until(u64::MAX, take)
     }
 
+    /// Drops everything that is held.
+    pub fn discard(&mut self) {
+        self.forget(self.arena.entries.len());
+    }
+
     fn release_until<B>(
         &mut self,
         before: u64,

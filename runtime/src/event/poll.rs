@@ -2,19 +2,18 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use aya::maps::MapData;
 use tokio::io::unix::AsyncFd;
-use tokio::io::Interest;
 
 use super::Arena;
 use super::ring::Ring;
 use crate::failure::{Failure, Reason};
 use crate::sys::map::RawMap;
-use crate::sys::page_size;
+use crate::sys::{self, page_size};
 
 /// Bytes of a CPU's buffer unless the caller says otherwise: a burst of 10 000 events at least.
 const DEFAULT_SIZE: usize = 1 << 20;
@@ -27,8 +26,11 @@ const IDLE: Duration = Duration::from_millis(35);
 const BUSY_FOR: Duration = Duration::from_millis(500);
 
 /// The buffers of all online CPUs.
+#[derive(Debug)]
 pub struct Rings {
-    rings: Vec<AsyncFd<Ring>>,
+    rings: Vec<Ring>,
+    /// A descriptor of each ring's event, by which tokio waits for it.
+    waits: Vec<AsyncFd<OwnedFd>>,
 }
 
 impl Rings {
@@ -44,19 +46,21 @@ impl Rings {
             let ring = Ring::open(cpu, pages).map_err(|refused| Failure::Buffers(refused.into()))?;
             let (key, value) = (cpu.to_ne_bytes(), ring.as_fd().as_raw_fd().to_ne_bytes());
             map.update(&key, &value).map_err(|refused| Failure::Buffers(refused.into()))?;
-            Ok(AsyncFd::with_interest(ring, Interest::READABLE)?)
+            let wait = sys::await_readable(ring.as_fd().try_clone_to_owned()?)?;
+            Ok((ring, wait))
         };
-        Ok(Self { rings: cpus.iter().map(open).collect::<Result<_, Failure>>()? })
+        let (rings, waits) = cpus.iter().map(open).collect::<Result<_, Failure>>()?;
+        Ok(Self { rings, waits })
     }
 
     /// No buffers, for scripts that send nothing.
     pub fn none() -> Self {
-        Self { rings: Vec::new() }
+        Self { rings: Vec::new(), waits: Vec::new() }
     }
 
     /// Moves all waiting records to `arena`. Returns how many the kernel says it dropped.
     pub fn drain(&self, arena: &mut Arena) -> u64 {
-        self.rings.iter().map(|ring| ring.get_ref().drain(arena)).sum()
+        self.rings.iter().map(|ring| ring.drain(arena)).sum()
     }
 
     /// Completes when a buffer has filled up to its watermark; never without buffers.
@@ -69,9 +73,9 @@ impl Rings {
 
     fn poll_filled(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut filled = false;
-        for ring in &self.rings {
+        for wait in &self.waits {
             // Polled again after the readiness was cleared, so that the next one wakes the task.
-            while let Poll::Ready(guard) = ring.poll_read_ready(cx) {
+            while let Poll::Ready(guard) = wait.poll_read_ready(cx) {
                 guard?.clear_ready();
                 filled = true;
             }

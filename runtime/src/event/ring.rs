@@ -4,7 +4,7 @@
 //! (`poll.rs`). Draining copies what is there in one go and gives the room back at once, so a
 //! record that wraps around the end of the ring needs no care.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use aya_obj::generated::perf_event_type::{PERF_RECORD_LOST, PERF_RECORD_SAMPLE};
 use pfscript_compiler::manifest::RecordHeader;
@@ -23,7 +23,6 @@ const HEADER: usize = 8;
 pub struct Ring {
     cpu: u32,
     event: OwnedFd,
-    // Unmapped before the event is closed: fields drop in order, and the order does not matter.
     memory: RingMemory,
 }
 
@@ -72,12 +71,6 @@ impl Ring {
 impl AsFd for Ring {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.event.as_fd()
-    }
-}
-
-impl AsRawFd for Ring {
-    fn as_raw_fd(&self) -> RawFd {
-        self.event.as_raw_fd()
     }
 }
 
