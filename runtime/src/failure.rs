@@ -130,7 +130,9 @@ impl Failure {
             return Vec::new();
         }
         match features::missing_capabilities().as_slice() {
-            [] => vec!["the privileges are there: look for a policy (kernel lockdown, seccomp, a security module)".into()],
+            [] => {
+                vec!["the privileges are there: look for a policy (kernel lockdown, seccomp, a security module)".into()]
+            }
             missing => vec![format!("run with sudo: {} missing", missing.join(" and "))],
         }
     }

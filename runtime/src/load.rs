@@ -251,7 +251,8 @@ fn last_inst(log: &str) -> Option<usize> {
 
 /// The last line of a verifier log that says something: not the statistics at its very end.
 fn verdict(log: &str) -> Option<String> {
-    let says = |line: &&str| !line.is_empty() && !line.starts_with("processed ") && !line.starts_with("verification time");
+    let says =
+        |line: &&str| !line.is_empty() && !line.starts_with("processed ") && !line.starts_with("verification time");
     log.lines().rev().find(says).map(String::from)
 }
 

@@ -121,7 +121,8 @@ impl<'a> Session<'a> {
         sink: &'a mut dyn Sink,
     ) -> Result<Self, Failure> {
         let manifest = &artifact.manifest;
-        let cpus = aya::util::online_cpus().map_err(|(path, error)| io::Error::new(error.kind(), format!("{path}: {error}")))?;
+        let cpus = aya::util::online_cpus()
+            .map_err(|(path, error)| io::Error::new(error.kind(), format!("{path}: {error}")))?;
         let (mut begin, mut targets, mut end) = (Vec::new(), Vec::new(), Vec::new());
         for target in &manifest.targets {
             let loaded = loader.load_target(target, Vec::new())?;
@@ -252,8 +253,7 @@ impl<'a> Session<'a> {
         if self.orderer.is_holding() {
             pace.saw_events(Instant::now());
         }
-        let mut actor =
-            Actor::new(&self.artifact.manifest, self.loader, self.sink, &mut self.events_left);
+        let mut actor = Actor::new(&self.artifact.manifest, self.loader, self.sink, &mut self.events_left);
         let flow = self.orderer.release(now, |layout, bytes| actor.act(layout, bytes));
         self.after_release(flow)
     }
@@ -261,8 +261,7 @@ impl<'a> Session<'a> {
     /// Takes what is in the buffers and hands out everything.
     fn look_at_everything(&mut self) -> Result<ControlFlow<Ending>, Failure> {
         self.drain();
-        let mut actor =
-            Actor::new(&self.artifact.manifest, self.loader, self.sink, &mut self.events_left);
+        let mut actor = Actor::new(&self.artifact.manifest, self.loader, self.sink, &mut self.events_left);
         let flow = self.orderer.release_all(|layout, bytes| actor.act(layout, bytes));
         self.after_release(flow)
     }
@@ -297,7 +296,8 @@ impl<'a> Session<'a> {
     fn finish(mut self, mut ending: Ending) -> Result<i32, Failure> {
         // A second signal now ends the process where it stands; the kernel cleans up.
         sys::process::default_signals();
-        Link::detach_all(std::mem::take(&mut self.links));
+        let programs_matter = ending != Ending::BrokenPipe && !self.end.is_empty();
+        Link::detach_all(std::mem::take(&mut self.links), programs_matter);
         if matches!(ending, Ending::Outside(_))
             && let ControlFlow::Break(earlier) = self.look_at_everything()?
         {

@@ -20,5 +20,5 @@ pub fn btf_id(function: &str, kernel: &Kernel) -> Result<u32, Reason> {
 
 /// The function is the one that the program was loaded for.
 pub fn attach(loaded: &LoadedProgram<'_>) -> Result<Link, Reason> {
-    Ok(Link::direct(bpf::open_raw_tracepoint(None, loaded.as_fd())?))
+    Ok(Link::direct(bpf::open_raw_tracepoint(None, loaded.as_fd())?, true))
 }

@@ -10,5 +10,5 @@ use crate::sys::bpf;
 pub fn attach(loaded: &LoadedProgram<'_>, name: &str) -> Result<Link, Reason> {
     let tie = bpf::open_raw_tracepoint(Some(&c_name(name)?), loaded.as_fd())
         .map_err(|refused| or_missing(refused, || format!("this kernel has no tracepoint {name}")))?;
-    Ok(Link::direct(tie))
+    Ok(Link::direct(tie, false))
 }

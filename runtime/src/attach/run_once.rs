@@ -11,6 +11,7 @@ use crate::sys::bpf;
 /// # Errors
 /// Why the kernel refuses.
 pub fn run_once(loaded: &LoadedProgram<'_>) -> Result<(), Failure> {
-    let failure = |refused: crate::sys::Refused| Failure::Run { probe: loaded.program.probe.clone(), reason: refused.into() };
+    let failure =
+        |refused: crate::sys::Refused| Failure::Run { probe: loaded.program.probe.clone(), reason: refused.into() };
     bpf::test_run(loaded.as_fd()).map_err(failure)
 }

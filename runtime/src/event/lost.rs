@@ -91,7 +91,8 @@ impl Losses {
             }
         };
         let lost = self.accounts.iter().filter(|account| account.count > 0).map(total);
-        let by_buffers = (!self.programs_count_records() && self.by_buffers > 0).then(|| records_total(self.by_buffers));
+        let by_buffers =
+            (!self.programs_count_records() && self.by_buffers > 0).then(|| records_total(self.by_buffers));
         lost.chain(by_buffers).collect()
     }
 
@@ -154,7 +155,8 @@ mod tests {
         assert!(begun.len() == 1 && begun[0].starts_with("map @faults is full (65536 entries)"), "{begun:?}");
         losses.read_counters(&bss(429, 2));
         assert!(losses.begun().is_empty());
-        let totals = ["429 events lost: the perf buffer was full", "map @faults is full (65536 entries): 2 updates dropped"];
+        let totals =
+            ["429 events lost: the perf buffer was full", "map @faults is full (65536 entries): 2 updates dropped"];
         assert_eq!(losses.totals(), totals);
     }
 

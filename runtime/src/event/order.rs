@@ -137,11 +137,7 @@ impl Orderer {
     /// Hands out, in order, what is ripe: `now` is the time (CLOCK_MONOTONIC ns) *before* the
     /// buffers were last drained. `take` gets the layout's index and the record's bytes; when it
     /// breaks, that record counts as taken and the rest stays.
-    pub fn release<B>(
-        &mut self,
-        now: u64,
-        take: impl FnMut(usize, &[u8]) -> ControlFlow<B>,
-    ) -> ControlFlow<B> {
+    pub fn release<B>(&mut self, now: u64, take: impl FnMut(usize, &[u8]) -> ControlFlow<B>) -> ControlFlow<B> {
         let before = self.previous_look.min(now.saturating_sub(HOLD));
         self.previous_look = now;
         self.release_until(before, take)
@@ -276,8 +272,9 @@ fn put_in_sequence(layouts: &[Layout], bytes: &mut [u8], entries: &mut [Entry], 
 /// Whether the element began anew before this record, so that a lower count is the true order:
 /// a CPU's own records are in order, no count comes twice, and clocks do not differ by much.
 fn starts_anew(run: &[(usize, i128)], entries: &[Entry], entry: &Entry, count: i128) -> bool {
-    let same_cpu_was_further =
-        |&(position, earlier): &(usize, i128)| earlier == count || (entries[position].cpu == entry.cpu && earlier > count);
+    let same_cpu_was_further = |&(position, earlier): &(usize, i128)| {
+        earlier == count || (entries[position].cpu == entry.cpu && earlier > count)
+    };
     let gap = run.last().map_or(0, |&(position, _)| entry.timestamp - entries[position].timestamp);
     gap > MAX_SKEW || run.iter().any(same_cpu_was_further)
 }

@@ -39,7 +39,9 @@ impl Ring {
                     perf::enable(event.as_fd())?;
                     return Ok(Self { cpu, event, memory });
                 }
-                Err(refused) if pages > LEAST_PAGES && matches!(refused.errno, libc::EPERM | libc::ENOMEM) => pages /= 2,
+                Err(refused) if pages > LEAST_PAGES && matches!(refused.errno, libc::EPERM | libc::ENOMEM) => {
+                    pages /= 2
+                }
                 Err(refused) => return Err(refused),
             }
         }

@@ -351,7 +351,8 @@ mod tests {
         }
 
         fn finish(self) -> Vec<u8> {
-            let header = [0x1_eb9f_u32, 24, 0, self.types.len() as u32, self.types.len() as u32, self.strings.len() as u32];
+            let header =
+                [0x1_eb9f_u32, 24, 0, self.types.len() as u32, self.types.len() as u32, self.strings.len() as u32];
             header.iter().flat_map(|word| word.to_ne_bytes()).chain(self.types).chain(self.strings).collect()
         }
     }
@@ -417,7 +418,8 @@ mod tests {
 
     fn ask_everything(bytes: Vec<u8>) {
         let Some(btf) = Btf::parse(bytes) else { return };
-        let _ = (btf.function("demo_function"), btf.tracepoints(), btf.event_fields("demo"), btf.event_class("sibling"));
+        let _ =
+            (btf.function("demo_function"), btf.tracepoints(), btf.event_fields("demo"), btf.event_class("sibling"));
     }
 
     #[test]

@@ -3,9 +3,7 @@
 use std::ffi::{CStr, c_char};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
-use aya_obj::generated::{
-    bpf_attach_type, bpf_attr, bpf_cmd, bpf_func_info, bpf_insn, bpf_line_info, bpf_prog_type,
-};
+use aya_obj::generated::{bpf_attach_type, bpf_attr, bpf_cmd, bpf_func_info, bpf_insn, bpf_line_info, bpf_prog_type};
 
 use super::{Call, Refused, check, check_fd};
 
