@@ -1,22 +1,21 @@
-//! The script's maps as user space sees them: read, merged over CPUs, sorted; cleared and zeroed.
+//! The script's maps as user space sees them: read, merged over CPUs, sorted.
 //!
 //! aya's typed maps want their key and value types when pfscript is compiled; a script's are known
-//! only when it runs. So the entries are read here as bytes, through the file descriptor of aya's
-//! [`MapData`], and given their meaning by the manifest.
+//! only when it runs. So entries are read as bytes and given their meaning by the manifest.
 
 use std::cmp::Ordering;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
 
 use aya::maps::MapData;
-use aya_obj::generated::{bpf_attr, bpf_cmd};
-use pfscript_compiler::manifest::{DataType, MapInfo, MapKind, MapValue};
+use pfscript_compiler::manifest::{DataType, MapInfo, MapValue};
 
 use crate::event::decode;
 use crate::output::datum::{Datum, Integer, compare_members};
+use crate::sys::Refused;
+use crate::sys::map::{Cursor, RawMap};
 
 /// How many entries one system call asks for; the kernel says when that is too few.
-const BATCH: u32 = 1024;
+const BATCH: usize = 1024;
 
 /// One entry of a map.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,220 +57,84 @@ impl Value {
 /// # Errors
 /// What the kernel says to the reading.
 pub fn entries(data: &MapData, info: &MapInfo) -> io::Result<Vec<Row>> {
-    let table = Table::new(data, info)?;
+    let raw = RawMap::of(data).map_err(io::Error::other)?;
     let mut rows = Vec::new();
-    table.each(|key, values| rows.push(Row { key: key.to_vec(), value: table.merge(values) }))?;
+    each(&raw, info, &mut |key, values| rows.push(Row { key: key.to_vec(), value: merge_all(info, values) }))?;
     sort(&mut rows, info);
     Ok(rows)
 }
 
-/// Removes all entries of a map; a map without a key gets the value of a fresh one.
-///
-/// # Errors
-/// What the kernel says to the reading or removing.
-pub fn clear(data: &MapData, info: &MapInfo) -> io::Result<()> {
-    if matches!(info.kind, MapKind::Array | MapKind::PercpuArray) {
-        return zero(data, info);
+/// Calls `with` with the key and the values (of all CPUs) of every entry.
+fn each(raw: &RawMap<'_>, info: &MapInfo, with: &mut impl FnMut(&[u8], &[u8])) -> Result<(), Refused> {
+    let mut any = false;
+    match each_batch(raw, info, &mut |key, values| {
+        any = true;
+        with(key, values);
+    }) {
+        Err(refused) if !any && lacks_batches(&refused) => each_key(raw, info, with),
+        done => done,
     }
-    let table = Table::new(data, info)?;
-    for key in table.keys()? {
-        absent_is_fine(table.element(bpf_cmd::BPF_MAP_DELETE_ELEM, &key, None, 0))?;
-    }
-    Ok(())
 }
 
-/// Sets the values of all entries of a map to zero.
-///
-/// # Errors
-/// What the kernel says to the reading or writing.
-pub fn zero(data: &MapData, info: &MapInfo) -> io::Result<()> {
-    let table = Table::new(data, info)?;
-    let mut zeros = vec![0; table.stride * table.cpus];
-    for key in table.keys()? {
-        let exist = u64::from(aya_obj::generated::BPF_EXIST);
-        absent_is_fine(table.element(bpf_cmd::BPF_MAP_UPDATE_ELEM, &key, Some(&mut zeros), exist))?;
-    }
-    Ok(())
-}
-
-/// An entry that went away in the meantime is as good as done.
-fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
-    result.or_else(|error| if error.raw_os_error() == Some(libc::ENOENT) { Ok(()) } else { Err(error) })
-}
-
-/// A map's file descriptor and the sizes that its bytes have in user space.
-struct Table<'a> {
-    data: &'a MapData,
-    info: &'a MapInfo,
-    /// Values per entry.
-    cpus: usize,
-    /// Bytes of one CPU's value, as the kernel pads it.
-    stride: usize,
-}
-
-impl<'a> Table<'a> {
-    fn new(data: &'a MapData, info: &'a MapInfo) -> io::Result<Self> {
-        let size = info.value_size as usize;
-        if !info.kind.is_percpu() {
-            return Ok(Self { data, info, cpus: 1, stride: size });
-        }
-        let cpus = aya::util::nr_cpus().map_err(|(_, error)| error)?;
-        Ok(Self { data, info, cpus, stride: size.next_multiple_of(8) })
-    }
-
-    /// Calls `with` with the key and the values of every entry.
-    fn each(&self, mut with: impl FnMut(&[u8], &[u8])) -> io::Result<()> {
-        match self.each_batch(&mut with) {
-            Err(error) if lacks_batches(&error) => self.each_key(&mut with),
-            done => done,
-        }
-    }
-
-    /// Reads many entries with one call. An entry added or removed meanwhile may be missed, none
-    /// is seen twice: the kernel walks its hash buckets once.
-    fn each_batch(&self, with: &mut impl FnMut(&[u8], &[u8])) -> io::Result<()> {
-        let (key_size, value_size) = (self.info.key_size as usize, self.stride * self.cpus);
-        let mut room = BATCH.min(self.info.max_entries.max(1));
-        // The kernel's cursor is a bucket number or a key.
-        let mut cursor = vec![0u8; key_size.max(8)];
-        let mut started = false;
-        loop {
-            let (mut keys, mut values) = (vec![0; key_size * room as usize], vec![0; value_size * room as usize]);
-            let (read, outcome) = self.batch(started.then_some(&cursor), &mut keys, &mut values, room);
-            match outcome {
-                Err(error) if error.raw_os_error() == Some(libc::ENOSPC) && room < self.info.max_entries => {
-                    room = room.saturating_mul(4).min(self.info.max_entries);
-                    continue;
+/// Reads many entries with one call. One added or removed meanwhile may be missed.
+fn each_batch(raw: &RawMap<'_>, info: &MapInfo, with: &mut impl FnMut(&[u8], &[u8])) -> Result<(), Refused> {
+    let most = info.max_entries.max(1) as usize;
+    let mut room = BATCH.min(most);
+    let mut cursor = Cursor::default();
+    loop {
+        let (mut keys, mut values) = (vec![0; raw.key_size() * room], vec![0; raw.value_size() * room]);
+        match raw.lookup_batch(&mut cursor, &mut keys, &mut values) {
+            Err(refused) if refused.errno == libc::ENOSPC && room < most => room = (room * 4).min(most),
+            Err(refused) => return Err(refused),
+            Ok((read, more)) => {
+                let entries = keys.chunks_exact(raw.key_size()).zip(values.chunks_exact(raw.value_size()));
+                entries.take(read).for_each(|(key, values)| with(key, values));
+                if !more {
+                    return Ok(());
                 }
-                Err(error) if error.raw_os_error() != Some(libc::ENOENT) => return Err(error),
-                _ => {}
-            }
-            let entries = keys.chunks_exact(key_size).zip(values.chunks_exact(value_size));
-            entries.take(read.count as usize).for_each(|(key, values)| with(key, values));
-            if outcome.is_err() {
-                return Ok(());
-            }
-            cursor.clone_from(&read.cursor);
-            started = true;
-        }
-    }
-
-    /// One `BPF_MAP_LOOKUP_BATCH`. ENOENT says that these were the last entries.
-    fn batch(
-        &self,
-        from: Option<&Vec<u8>>,
-        keys: &mut [u8],
-        values: &mut [u8],
-        room: u32,
-    ) -> (BatchRead, io::Result<()>) {
-        let mut read = BatchRead { count: 0, cursor: vec![0; (self.info.key_size as usize).max(8)] };
-        let mut attr = empty_attr();
-        attr.batch.in_batch = from.map_or(0, |cursor| cursor.as_ptr() as u64);
-        attr.batch.out_batch = read.cursor.as_mut_ptr() as u64;
-        attr.batch.keys = keys.as_mut_ptr() as u64;
-        attr.batch.values = values.as_mut_ptr() as u64;
-        attr.batch.count = room;
-        attr.batch.map_fd = self.fd();
-        // SAFETY: the buffers hold `room` keys and values of the sizes that the map was made with
-        // and the cursors are as large as its key and at least as a bucket number.
-        let outcome = unsafe { bpf(bpf_cmd::BPF_MAP_LOOKUP_BATCH, &mut attr) };
-        // SAFETY: `batch` is the member of the union that was filled in.
-        read.count = unsafe { attr.batch.count };
-        if outcome.as_ref().is_err_and(|error| error.raw_os_error() != Some(libc::ENOENT)) {
-            read.count = 0;
-        }
-        (read, outcome)
-    }
-
-    /// Reads entry by entry, for kernels (or kinds of maps) without batches.
-    fn each_key(&self, with: &mut impl FnMut(&[u8], &[u8])) -> io::Result<()> {
-        let mut values = vec![0; self.stride * self.cpus];
-        for key in self.keys()? {
-            match self.element(bpf_cmd::BPF_MAP_LOOKUP_ELEM, &key, Some(&mut values), 0) {
-                Ok(()) => with(&key, &values),
-                error => absent_is_fine(error)?,
             }
         }
-        Ok(())
-    }
-
-    /// The keys of all entries. A key deleted while it is being stepped over makes the kernel
-    /// start again from the beginning, so keys are collected first, and only so many of them.
-    fn keys(&self) -> io::Result<Vec<Vec<u8>>> {
-        let mut keys: Vec<Vec<u8>> = Vec::new();
-        while keys.len() < self.info.max_entries as usize {
-            let mut next = vec![0; self.info.key_size as usize];
-            match self.next_key(keys.last(), &mut next) {
-                Ok(()) => keys.push(next),
-                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => break,
-                Err(error) => return Err(error),
-            }
-        }
-        keys.sort_unstable();
-        keys.dedup();
-        Ok(keys)
-    }
-
-    fn next_key(&self, key: Option<&Vec<u8>>, next: &mut [u8]) -> io::Result<()> {
-        let mut attr = empty_attr();
-        // SAFETY: the members of this union are plain numbers, all of them zero before.
-        let command = unsafe { &mut attr.__bindgen_anon_2 };
-        command.map_fd = self.fd();
-        command.key = key.map_or(0, |key| key.as_ptr() as u64);
-        command.__bindgen_anon_1.next_key = next.as_mut_ptr() as u64;
-        // SAFETY: both buffers are as large as the map's keys.
-        unsafe { bpf(bpf_cmd::BPF_MAP_GET_NEXT_KEY, &mut attr) }
-    }
-
-    /// A command on one element.
-    fn element(&self, cmd: bpf_cmd, key: &[u8], value: Option<&mut [u8]>, flags: u64) -> io::Result<()> {
-        let mut attr = empty_attr();
-        // SAFETY: the members of this union are plain numbers, all of them zero before.
-        let command = unsafe { &mut attr.__bindgen_anon_2 };
-        command.map_fd = self.fd();
-        command.key = key.as_ptr() as u64;
-        command.__bindgen_anon_1.value = value.map_or(0, |value| value.as_mut_ptr() as u64);
-        command.flags = flags;
-        // SAFETY: the key is as large as the map's keys, the value as all CPUs' values together.
-        unsafe { bpf(cmd, &mut attr) }
-    }
-
-    fn fd(&self) -> u32 {
-        self.data.fd().as_fd().as_raw_fd() as u32
-    }
-
-    /// The values of all CPUs to one.
-    fn merge(&self, values: &[u8]) -> Value {
-        merge(&self.info.value, self.info.value_size, values.chunks_exact(self.stride.max(1)))
     }
 }
 
-/// What one batch read.
-struct BatchRead {
-    count: u32,
-    cursor: Vec<u8>,
+/// Reads entry by entry, for kernels (or kinds of maps) without batches.
+fn each_key(raw: &RawMap<'_>, info: &MapInfo, with: &mut impl FnMut(&[u8], &[u8])) -> Result<(), Refused> {
+    let mut values = vec![0; raw.value_size()];
+    for key in keys(raw, info)? {
+        if raw.lookup(&key, &mut values)? {
+            with(&key, &values);
+        }
+    }
+    Ok(())
 }
 
-/// Whether an error means that the kernel cannot do batches on this map.
-fn lacks_batches(error: &io::Error) -> bool {
+/// The keys of all entries. A key deleted while it is being stepped over makes the kernel start
+/// again from the beginning, so keys are collected first, and only so many of them.
+fn keys(raw: &RawMap<'_>, info: &MapInfo) -> Result<Vec<Vec<u8>>, Refused> {
+    let mut keys: Vec<Vec<u8>> = Vec::new();
+    while keys.len() < info.max_entries as usize {
+        let mut next = vec![0; raw.key_size()];
+        if !raw.next_key(keys.last().map(Vec::as_slice), &mut next)? {
+            break;
+        }
+        keys.push(next);
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    Ok(keys)
+}
+
+/// Whether a refusal means that the kernel cannot do batches on this map.
+fn lacks_batches(refused: &Refused) -> bool {
     // ENOTSUPP is the kernel's own 524, which has no name in user space.
-    matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EOPNOTSUPP | 524))
+    matches!(refused.errno, libc::EINVAL | libc::EOPNOTSUPP | 524)
 }
 
-/// A command's arguments, all zero, as the kernel wants those that it does not know.
-fn empty_attr() -> bpf_attr {
-    // SAFETY: all members of the union are plain numbers.
-    unsafe { std::mem::zeroed() }
-}
-
-/// The bpf system call.
-///
-/// # Safety
-/// All pointers in `attr` must be valid for what `cmd` reads and writes through them.
-unsafe fn bpf(cmd: bpf_cmd, attr: &mut bpf_attr) -> io::Result<()> {
-    // SAFETY: by the caller's promise; the size is that of what `attr` points to.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, cmd as libc::c_long, &raw mut *attr, size_of::<bpf_attr>()) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+/// The values of all CPUs, as the kernel hands them out, to one.
+fn merge_all(info: &MapInfo, values: &[u8]) -> Value {
+    let size = info.value_size as usize;
+    let stride = if info.kind.is_percpu() { size.next_multiple_of(8) } else { size };
+    merge(&info.value, info.value_size, values.chunks_exact(stride.max(1)))
 }
 
 /// Merges the values of several CPUs, each of `size` bytes (and padding).
@@ -337,7 +200,7 @@ fn held(counts: &[u64]) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pfscript_compiler::manifest::Member;
+    use pfscript_compiler::manifest::{MapKind, Member};
     use pfscript_grammar::Span;
 
     const U32: DataType = DataType::Int { bytes: 4, signed: false };
@@ -427,9 +290,11 @@ mod tests {
         }
     }
 
-    fn insert(table: &Table<'_>, key: u32, value: u64) {
-        let mut values = value.to_le_bytes().repeat(table.cpus);
-        table.element(bpf_cmd::BPF_MAP_UPDATE_ELEM, &key.to_le_bytes(), Some(&mut values), 0).expect("there is room");
+    /// The same value on each CPU. Gives how many CPUs have one.
+    fn insert(raw: &RawMap<'_>, key: u32, value: u64) -> u64 {
+        let cpus = raw.value_size() / 8;
+        raw.update(&key.to_le_bytes(), &value.to_le_bytes().repeat(cpus)).expect("there is room");
+        cpus as u64
     }
 
     #[test]
@@ -437,25 +302,19 @@ mod tests {
         for kind in [MapKind::Hash, MapKind::PercpuHash, MapKind::LruHash] {
             let info = MapInfo { kind, max_entries: 20_000, ..info(MapValue::Sum { signed: false }, 8) };
             let Some(data) = kernel_map(&info) else { return };
-            let table = Table::new(&data, &info).expect("the CPUs can be counted");
-            (0..5000).for_each(|key| insert(&table, key, u64::from(key)));
-            let rows = entries(&data, &info).expect("readable");
-            let expected = |key: u32| Row {
-                key: key.to_le_bytes().into(),
-                value: Value::Number(Integer::new(u64::from(key) * table.cpus as u64, 8, false)),
-            };
-            assert_eq!(rows, (0..5000).map(expected).collect::<Vec<_>>(), "{kind:?}");
+            let raw = RawMap::of(&data).expect("a map");
+            let expected = (0..5000).map(|key: u32| {
+                let cpus = insert(&raw, key, u64::from(key));
+                let value = Value::Number(Integer::new(u64::from(key) * cpus, 8, false));
+                Row { key: key.to_le_bytes().into(), value }
+            });
+            let expected: Vec<_> = expected.collect();
+            assert_eq!(entries(&data, &info).expect("readable"), expected, "{kind:?}");
 
-            let mut by_key = Vec::new();
-            table.each_key(&mut |key, _| by_key.push(key.to_vec())).expect("readable");
-            assert_eq!(by_key.len(), 5000, "{kind:?} without batches");
-
-            zero(&data, &info).expect("writable");
-            let zeroed = entries(&data, &info).expect("readable");
-            assert!(
-                zeroed.len() == 5000 && zeroed.iter().all(|row| row.value == Value::Number(Integer::new(0, 8, false)))
-            );
-            clear(&data, &info).expect("writable");
+            let mut one_by_one = 0;
+            each_key(&raw, &info, &mut |_, _| one_by_one += 1).expect("readable");
+            assert_eq!(one_by_one, 5000, "{kind:?} without batches");
+            raw.delete_all().expect("writable");
             assert_eq!(entries(&data, &info).expect("readable"), []);
         }
     }

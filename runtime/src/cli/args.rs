@@ -82,8 +82,8 @@ pub struct Args {
     pub duration: Option<Duration>,
     /// How many events to report at most.
     pub max_events: Option<u64>,
-    /// Bytes of the buffer of each CPU.
-    pub buffer_size: usize,
+    /// Bytes of the buffer of each CPU; the session knows what is usual.
+    pub buffer_size: Option<usize>,
     /// The script's parameters that were given, by name.
     pub params: Vec<(String, ParamValue)>,
     /// `$1`, `$2`, ...
@@ -111,7 +111,7 @@ fn options() -> Vec<Arg> {
             .value_parser(value_parser!(PathBuf)),
         value("duration", "TIME", "Stop after this time, such as 10s, 500ms or 2m").value_parser(parse_duration),
         value("max-events", "N", "Stop after N events").value_parser(value_parser!(u64).range(1..)),
-        value("buffer-size", "BYTES", "Room for events on each CPU").default_value("1M").value_parser(parse_size),
+        value("buffer-size", "BYTES", "Room for events on each CPU [default: 1M]").value_parser(parse_size),
         flag("quiet", "Say nothing but what was lost or went wrong").short('q').conflicts_with("verbose"),
         flag("verbose", "Say what is compiled, loaded, attached and passed over").short('v'),
         flag("check", "Only say what is wrong with the script (needs no privileges)"),
@@ -294,7 +294,7 @@ fn understand(matches: &ArgMatches, params: &[ParamSpec]) -> Args {
         },
         duration: matches.get_one("duration").copied(),
         max_events: matches.get_one("max-events").copied(),
-        buffer_size: matches.get_one("buffer-size").copied().expect("it has a default"),
+        buffer_size: matches.get_one("buffer-size").copied(),
         params: params.iter().filter_map(given).collect(),
         positional: matches.get_many::<String>("args").unwrap_or_default().cloned().collect(),
     }

@@ -4,4 +4,3 @@ pub mod args;
 pub mod report;
 pub mod run;
 pub mod script;
-pub mod stages;

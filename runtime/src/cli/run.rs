@@ -5,16 +5,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use pfscript_compiler::params::ParamSpec;
-use pfscript_compiler::{Alternatives, Artifact, Options};
-use pfscript_grammar::{Code, Diagnostic, SourceFile, Span, ast};
+use pfscript_compiler::{Alternatives, Artifact, Options, compile, declared_params, dump_ir};
+use pfscript_grammar::{Code, Diagnostic, SourceFile, Span, ast, parse, print_ast};
 
 use crate::cli::args::{self, Args, Mode};
 use crate::cli::report;
 use crate::cli::script::{self, NoScript};
-use crate::cli::stages::{
-    Failure, Kernel, compile, declared_params, dump_bytecode, dump_ir, parse, print_ast, session,
-};
+use crate::failure::Failure;
+use crate::kernel::Kernel;
 use crate::output::{Destination, Output, Verbosity};
+use crate::session::{self, Settings};
+use crate::sys::page_size;
 
 /// The exit codes; `exit(N)` in a script gives N.
 const DONE: u8 = 0;
@@ -54,7 +55,7 @@ fn attempt(words: &[OsString]) -> Result<u8, Stop> {
         Mode::ListScripts => print(&script::list()),
         Mode::DumpAst => print(&print_ast(&script, &source)),
         Mode::DumpIr(pass) => {
-            let ir = dump_ir(&source, &script, &Kernel::new(), &options, pass.as_deref());
+            let ir = dump_ir(&script, &Kernel::new(), &options, pass.as_deref());
             print(&or_wrong(&source, ir)?)
         }
         mode => {
@@ -97,6 +98,11 @@ fn options(args: &Args) -> Options {
     Options { params: args.params.clone(), positional: args.positional.clone(), alternatives }
 }
 
+/// Stands in for `pfscript_compiler::dump_bytecode` until the compiler has it.
+fn dump_bytecode(_: &Artifact, _: &SourceFile) -> String {
+    String::from("the bytecode cannot be shown yet\n")
+}
+
 /// Says what is legal in the script but surely not meant.
 fn warn(source: &SourceFile, artifact: &Artifact, args: &Args) {
     if args.verbosity > Verbosity::Quiet && !artifact.warnings.is_empty() {
@@ -110,7 +116,17 @@ fn warn(source: &SourceFile, artifact: &Artifact, args: &Args) {
 fn trace(source: &SourceFile, artifact: &Artifact, kernel: &Kernel, args: &Args) -> Result<u8, Stop> {
     let to = destination(args.output.as_ref())?;
     let mut output = Output::new(&artifact.manifest, args.form, to, args.verbosity);
-    session(artifact, kernel, args, &mut output).map_err(|failure| Stop::Machine(source.clone(), failure))
+    let settings = Settings {
+        duration: args.duration,
+        max_events: args.max_events,
+        buffer_pages: args.buffer_size.map(|bytes| bytes.div_ceil(page_size())),
+        until: None,
+    };
+    match session::run(artifact, kernel, settings, &mut output) {
+        // The kernel's convention: of an exit code eight bits are seen.
+        Ok(code) => Ok(code as u8),
+        Err(failure) => Err(Stop::Machine(source.clone(), failure)),
+    }
 }
 
 fn destination(output: Option<&PathBuf>) -> Result<Destination, Stop> {

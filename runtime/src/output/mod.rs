@@ -9,7 +9,6 @@ pub mod datum;
 pub mod histogram;
 pub mod json;
 pub mod printf;
-pub mod sink;
 pub mod table;
 pub mod text;
 pub mod time;
@@ -30,8 +29,8 @@ use crate::cli::report;
 use crate::event::decode;
 use crate::maps::{self, Row};
 use crate::output::datum::Datum;
-use crate::output::sink::Sink;
 use crate::output::time::Clock;
+use crate::session::Sink;
 
 /// A full buffer is written out even in the middle of a drain, at this many bytes.
 const BUFFER: usize = 256 * 1024;
