@@ -32,6 +32,10 @@ impl Selector<'_> {
                 let dst = self.result(result);
                 self.binary(*op, *a, *b, dst);
             }
+            InstData::PtrAdd { base, offset } => {
+                let (base, offset, dst) = (self.reg(*base), self.reg(*offset), self.result(result));
+                self.alu_reg(AluOp::Add, base, offset, dst);
+            }
             InstData::Extend { signed, bytes, arg } => {
                 let (arg, dst) = (self.reg(*arg), self.result(result));
                 self.extend(*signed, *bytes, arg, dst);
@@ -227,7 +231,9 @@ impl Selector<'_> {
             (_, Err(_)) => {
                 let b = self.fresh();
                 self.emit(VOp::LoadImm { imm }, [Operand::writes(b)]);
-                self.alu_reg(alu_op(op), a, b, dst);
+                // The constant is nobody else's: it is the one to be overwritten.
+                let (first, second) = if is_commutative(op) { (b, a) } else { (a, b) };
+                self.alu_reg(alu_op(op), first, second, dst);
             }
         }
     }

@@ -3,16 +3,16 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::entities::{Block, Inst, Value};
-use super::function::{Function, Module, Type};
+use super::function::{Function, Module, Tables, Type};
 use super::inst::{BinaryOp, BlockCall, CmpOp, InstData, MapAddrOf};
 use crate::manifest::{EVENTS_MAP, MapRef};
 
-/// A function together with its module, which knows the maps' names.
+/// A function together with its tables, which know the maps' names.
 pub struct DisplayFunction<'a> {
     /// The function shown.
     pub func: &'a Function,
-    /// Its module.
-    pub module: &'a Module,
+    /// What its instructions refer to.
+    pub tables: &'a Tables,
 }
 
 impl Display for Module {
@@ -21,7 +21,7 @@ impl Display for Module {
             if index > 0 {
                 writeln!(f)?;
             }
-            write!(f, "{}", DisplayFunction { func, module: self })?;
+            write!(f, "{}", DisplayFunction { func, tables: &self.tables })?;
         }
         Ok(())
     }
@@ -79,6 +79,7 @@ impl DisplayFunction<'_> {
             InstData::Store { bytes, value, base, offset } => write!(f, "store.{bytes} {value}, {base}{offset:+}"),
             InstData::FetchAdd { value, base, offset } => write!(f, "fetch_add {value}, {base}{offset:+}"),
             InstData::AtomicAdd { value, base, offset } => write!(f, "atomic_add {value}, {base}{offset:+}"),
+            InstData::PtrAdd { base, offset } => write!(f, "ptr_add {base}, {offset}"),
             InstData::StackAddr { slot, offset } => write!(f, "stack_addr {slot}+{offset}"),
             InstData::MapAddr { map: MapAddrOf::Events } => write!(f, "map_addr {EVENTS_MAP}"),
             InstData::MapAddr { map: MapAddrOf::Script(map) } => write!(f, "map_addr {}", self.map(*map)),
@@ -113,7 +114,7 @@ impl DisplayFunction<'_> {
     }
 
     fn map(&self, map: MapRef) -> String {
-        format!("@{}", self.module.maps[map.0 as usize].name)
+        format!("@{}", self.tables.maps[map.0 as usize].name)
     }
 
     fn element(&self, map: MapRef, key: &[Value]) -> String {

@@ -94,7 +94,7 @@ impl CmpOp {
 }
 
 /// A block and the arguments for its parameters.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BlockCall {
     /// Where to go.
     pub block: Block,
@@ -110,7 +110,7 @@ impl BlockCall {
 }
 
 /// What an instruction does. The comments give the textual form.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum InstData {
     /// `v0 = iconst -1`
     Iconst {
@@ -179,6 +179,14 @@ pub enum InstData {
         base: Value,
         /// Bytes added to it.
         offset: i16,
+    },
+    /// `v2 = ptr_add v0, v1`: an address so many bytes further; the verifier wants to know the
+    /// bounds of the offset.
+    PtrAdd {
+        /// The address.
+        base: Value,
+        /// Bytes added to it.
+        offset: Value,
     },
     /// `v0 = stack_addr ss0+8`
     StackAddr {
@@ -346,6 +354,7 @@ impl InstData {
             | Self::Extend { .. }
             | Self::Icmp { .. }
             | Self::Load { .. }
+            | Self::PtrAdd { .. }
             | Self::StackAddr { .. }
             | Self::MapAddr { .. }
             | Self::CounterAddr { .. }
@@ -369,6 +378,7 @@ impl InstData {
             | Self::Binary { .. }
             | Self::Extend { .. }
             | Self::Icmp { .. }
+            | Self::PtrAdd { .. }
             | Self::StackAddr { .. }
             | Self::MapAddr { .. }
             | Self::CounterAddr { .. }
@@ -398,6 +408,10 @@ impl InstData {
             | Self::Return => {}
             Self::Binary { args, .. } | Self::Icmp { args, .. } | Self::BytesEq { args } => {
                 args.iter_mut().for_each(visit);
+            }
+            Self::PtrAdd { base, offset } => {
+                visit(base);
+                visit(offset);
             }
             Self::Extend { arg, .. } => visit(arg),
             Self::Load { base, .. } | Self::LoadBytes { base, .. } => visit(base),

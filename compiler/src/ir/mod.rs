@@ -12,6 +12,7 @@
 //! Deliberately absent: floating point, 32-bit arithmetic, indirect calls, recursion, phi nodes,
 //! undefined values.
 
+pub mod bss;
 pub mod builder;
 pub mod display;
 pub mod entities;
@@ -21,5 +22,5 @@ pub mod inst;
 pub mod verify;
 
 pub use entities::{Block, Inst, StackSlot, Value};
-pub use function::{Function, Module, Type};
+pub use function::{Function, Module, Tables, Type};
 pub use inst::{BinaryOp, BlockCall, CmpOp, InstData};

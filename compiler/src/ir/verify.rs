@@ -130,6 +130,10 @@ impl Verifier<'_> {
                 want(*base, Type::Ptr)?;
                 want(*value, Type::I64)
             }
+            InstData::PtrAdd { base, offset } => {
+                want(*base, Type::Ptr)?;
+                want(*offset, Type::I64)
+            }
             InstData::MapFetchAdd { delta, .. } => want(*delta, Type::I64),
             InstData::Icmp { args: [a, b], .. } => match self.func.ty(*a) {
                 Type::Ptr => want(*b, Type::I64),
