@@ -3,11 +3,30 @@
 //! Pure: no files, no clock, no environment, no printing. What it must know of the machine it
 //! asks of [`KernelInfo`]; what it finds it returns in the [`Artifact`] or as diagnostics.
 
+mod arithmetic;
 pub mod artifact;
+mod assemble;
+mod bpf;
+mod btf;
+mod catalog;
+mod check;
+mod emit;
+#[cfg(test)]
+mod fixtures;
+mod format;
+mod ir;
 pub mod kernel;
+mod limits;
+mod lower;
 pub mod manifest;
+mod optimize;
 pub mod params;
+mod pipeline;
+mod regalloc;
+mod write_object;
 
 pub use artifact::{Alternatives, Artifact, Options};
+pub use check::params::declared_params;
 pub use kernel::KernelInfo;
 pub use manifest::Manifest;
+pub use pipeline::{compile, dump_ir};
