@@ -1,7 +1,8 @@
 //! The codes of syntax errors, what they are about, and the diagnostics made in several places.
 
+use crate::ast::Script;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::limits::MAX_DEPTH;
+use crate::limits::{MAX_DEPTH, MAX_SCRIPT_BYTES};
 use crate::source::Span;
 
 /// Something else was expected.
@@ -48,4 +49,21 @@ pub const EXPLANATIONS: &[(Code, &str)] = &[];
 pub(crate) fn too_deep(span: Span) -> Diagnostic {
     Diagnostic::error(DEPTH, span, format!("this is nested more than {MAX_DEPTH} levels deep"))
         .help("split it: give parts of it names with `$x = ...`, or use several statements")
+}
+
+/// A script of `bytes`, more than [`MAX_SCRIPT_BYTES`].
+pub(crate) fn too_large(bytes: usize) -> Diagnostic {
+    let message = format!("the script has {bytes} bytes, more than the {MAX_SCRIPT_BYTES} that a script may have");
+    Diagnostic::error(SIZE, Span::default(), message).help("is this the right file?")
+}
+
+/// A script with nothing to run.
+pub(crate) fn no_probe(text: &str, script: &Script) -> Diagnostic {
+    let message = match (text.trim().is_empty(), script.items.is_empty()) {
+        (true, _) => "the script is empty",
+        (false, true) => "the script holds nothing but comments",
+        (false, false) => "the script has no probe, so it would do nothing",
+    };
+    Diagnostic::error(EMPTY, Span::default(), message)
+        .help(r#"write a probe, for example `BEGIN { printf("hello\n"); }`"#)
 }

@@ -135,7 +135,7 @@ fn path_length(text: &str) -> usize {
     if !["/", "./", "../"].iter().any(|start| text.starts_with(start)) {
         return 0;
     }
-    let in_path = |c: char| !c.is_ascii() || c.is_ascii_alphanumeric() || "_*?.+-[]!$@#%~/".contains(c);
+    let in_path = |c: char| !c.is_ascii() || c.is_ascii_alphanumeric() || "_*?.+-[]!$@%~/".contains(c);
     text.find(|c| !in_path(c)).unwrap_or(text.len())
 }
 
