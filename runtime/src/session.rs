@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use aya::maps::MapData;
 use pfscript_compiler::Artifact;
-use pfscript_compiler::manifest::{AttachSpec, MapRef};
+use pfscript_compiler::manifest::{AttachSpec, COUNTERS_SECTION, MapRef};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::action::{Actor, Stop};
@@ -24,8 +24,8 @@ use crate::event::poll::{Pace, Rings};
 use crate::failure::{Failure, PassedOver};
 use crate::kernel::Kernel;
 use crate::load::{LoadedProgram, LoadedTarget, Loader};
-use crate::sys;
 use crate::sys::map::RawMap;
+use crate::sys::{self, Refused};
 
 /// Where a session's findings go.
 pub trait Sink {
@@ -108,8 +108,36 @@ struct Session<'a> {
     targets: Vec<LoadedTarget<'a>>,
     end: Vec<LoadedProgram<'a>>,
     links: Vec<Link>,
+    counters: Option<Counters<'a>>,
     events_left: Option<u64>,
     signals: [Signal; 2],
+}
+
+/// The object's `.bss` in the kernel, and a place to read it to.
+struct Counters<'a> {
+    map: RawMap<'a>,
+    bytes: Vec<u8>,
+}
+
+impl<'a> Counters<'a> {
+    fn of(map: &'a MapData) -> Result<Self, Failure> {
+        let map = RawMap::of(map).map_err(io::Error::other)?;
+        Ok(Self { map, bytes: vec![0; map.value_size()] })
+    }
+
+    /// The present bytes; none when the kernel refuses, which it has no reason to.
+    fn read(&mut self) -> Option<&[u8]> {
+        let found = self.map.lookup(&0_u32.to_ne_bytes(), &mut self.bytes);
+        found.is_ok_and(|found| found).then_some(self.bytes.as_slice())
+    }
+
+    /// Sets the `u64` at `offset`; before anything counts, since all other bytes are written too.
+    fn write(&mut self, offset: usize, value: u64) -> Result<(), Refused> {
+        if let Some(room) = self.bytes.get_mut(offset..offset + 8) {
+            room.copy_from_slice(&value.to_le_bytes());
+        }
+        self.map.update(&0_u32.to_ne_bytes(), &self.bytes)
+    }
 }
 
 impl<'a> Session<'a> {
@@ -148,6 +176,7 @@ impl<'a> Session<'a> {
             targets,
             end,
             links: Vec::new(),
+            counters: loader.counters().map(Counters::of).transpose()?,
             events_left: settings.max_events,
             // Heard from here on: what is pressed while attaching ends the session in order.
             signals: [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?],
@@ -200,21 +229,11 @@ impl<'a> Session<'a> {
     }
 
     /// Tells the programs when tracing started, for `elapsed`.
-    fn write_start_time(&self) -> Result<(), Failure> {
+    fn write_start_time(&mut self) -> Result<(), Failure> {
         let Some(offset) = self.artifact.manifest.start_time_offset else { return Ok(()) };
-        let Some((map, mut bss)) = self.read_counters() else { return Ok(()) };
-        let at = offset as usize;
-        let room = bss.get_mut(at..at + 8).ok_or_else(|| Failure::Object("no room for the start time".into()))?;
-        room.copy_from_slice(&sys::monotonic_now().to_le_bytes());
-        let update = map.update(&0_u32.to_ne_bytes(), &bss);
-        update.map_err(|refused| Failure::Map { symbol: "the start time".into(), reason: refused.into() })
-    }
-
-    /// The bytes of `.bss`, if there is one that can be read.
-    fn read_counters(&self) -> Option<(RawMap<'a>, Vec<u8>)> {
-        let map = RawMap::of(self.loader.counters()?).ok()?;
-        let mut bss = vec![0; map.value_size()];
-        map.lookup(&0_u32.to_ne_bytes(), &mut bss).ok()?.then_some((map, bss))
+        let Some(counters) = &mut self.counters else { return Ok(()) };
+        let written = counters.write(offset as usize, sys::monotonic_now());
+        written.map_err(|refused| Failure::Map { symbol: COUNTERS_SECTION.into(), reason: refused.into() })
     }
 
     /// Looks into the buffers until something ends the session.
@@ -270,9 +289,9 @@ impl<'a> Session<'a> {
         let dropped = self.rings.drain(self.orderer.arena());
         self.losses.dropped_by_buffers(dropped);
         if self.losses.has_counters()
-            && let Some((_, bss)) = self.read_counters()
+            && let Some(bss) = self.counters.as_mut().and_then(Counters::read)
         {
-            self.losses.read_counters(&bss);
+            self.losses.read_counters(bss);
         }
     }
 

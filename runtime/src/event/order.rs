@@ -9,7 +9,7 @@
 //! take theirs the other way round. Where a layout has a [`Sequence`], records of one key are put
 //! in the order of their counts: the timestamps stay where they are, the payloads change places.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::{ControlFlow, Range};
 
@@ -25,6 +25,9 @@ const MAX_SKEW: u64 = 5_000_000;
 /// An arena larger than this is given back when it has become idle.
 const KEEP_BYTES: usize = 1 << 20;
 
+/// Something for each key, by the key's hash.
+type ByHash<T> = HashMap<u64, T, BuildHasherDefault<Finished>>;
+
 /// Records on their way into one order.
 #[derive(Debug)]
 pub struct Orderer {
@@ -38,7 +41,7 @@ pub struct Orderer {
     last_released: u64,
     late: u64,
     malformed: u64,
-    last_counts: HashMap<u64, (i128, u32), BuildHasherDefault<Finished>>,
+    last_counts: ByHash<(i128, u32)>,
 }
 
 /// What of a record layout matters for the order.
@@ -110,7 +113,7 @@ impl Orderer {
             last_released: 0,
             late: 0,
             malformed: 0,
-            last_counts: HashMap::default(),
+            last_counts: ByHash::default(),
         }
     }
 
@@ -185,8 +188,9 @@ impl Orderer {
         entries.sort_by_key(|entry| entry.timestamp);
         let several_cpus = entries.iter().any(|entry| entry.cpu != entries[0].cpu);
         if several_cpus && self.layouts.iter().any(|layout| layout.sequence.is_some()) {
-            for at in inversions(&self.layouts, bytes, entries, &mut self.last_counts) {
-                put_in_sequence(&self.layouts, bytes, entries, at);
+            let inverted = inversions(&self.layouts, bytes, entries, &mut self.last_counts);
+            if !inverted.is_empty() {
+                put_in_sequence(&self.layouts, bytes, entries, &inverted);
             }
         }
     }
@@ -228,55 +232,79 @@ fn member<'a>(layouts: &'a [Layout], bytes: &'a [u8], entry: &Entry) -> Option<(
     Some((id, layouts[id].sequence.as_ref()?, record))
 }
 
-/// Entries whose count is not above the last one of the same key, from another CPU; one for each
-/// key where that happens.
+/// Keys of which a record's count is not above that of the record before it, from another CPU;
+/// each with such a record.
 fn inversions(
     layouts: &[Layout],
     bytes: &[u8],
     entries: &[Entry],
-    last_counts: &mut HashMap<u64, (i128, u32), BuildHasherDefault<Finished>>,
-) -> Vec<usize> {
-    let mut found: Vec<(u64, usize)> = Vec::new();
+    last_counts: &mut ByHash<(i128, u32)>,
+) -> ByHash<usize> {
+    let mut found = ByHash::default();
     last_counts.clear();
     for (at, entry) in entries.iter().enumerate() {
         let Some((id, place, record)) = member(layouts, bytes, entry) else { continue };
         let Some(count) = place.count(record) else { continue };
         let hash = hash_key(id, place, record);
         let last = last_counts.insert(hash, (count, entry.cpu));
-        if last.is_some_and(|(last, cpu)| count <= last && cpu != entry.cpu) && !found.iter().any(|&(h, _)| h == hash) {
-            found.push((hash, at));
+        if last.is_some_and(|(last, cpu)| count <= last && cpu != entry.cpu) {
+            found.insert(hash, at);
         }
     }
-    found.into_iter().map(|(_, at)| at).collect()
+    found
 }
 
-/// Puts the records with the key of entry `at` in the order of their counts.
-fn put_in_sequence(layouts: &[Layout], bytes: &mut [u8], entries: &mut [Entry], at: usize) {
-    let Some((id, place, model)) = member(layouts, bytes, &entries[at]) else { return };
-    let mut run: Vec<(usize, i128)> = Vec::new();
-    let mut runs = Vec::new();
+/// Puts the records of each of `keys` in the order of their counts.
+fn put_in_sequence(layouts: &[Layout], bytes: &mut [u8], entries: &mut [Entry], keys: &ByHash<usize>) {
+    let mut runs: ByHash<Run> = ByHash::default();
+    let mut ended = Vec::new();
     for (position, entry) in entries.iter().enumerate() {
-        let Some((_, _, record)) = member(layouts, bytes, entry).filter(|&(other, _, _)| other == id) else { continue };
-        let Some(count) = place.count(record).filter(|_| place.same_key(model, record)) else { continue };
-        if starts_anew(&run, entries, entry, count) {
-            runs.push(std::mem::take(&mut run));
+        let Some((id, place, record)) = member(layouts, bytes, entry) else { continue };
+        let hash = hash_key(id, place, record);
+        let Some(&model) = keys.get(&hash) else { continue };
+        let same_key = member(layouts, bytes, &entries[model])
+            .is_some_and(|(other, _, model)| other == id && place.same_key(model, record));
+        let Some(count) = place.count(record).filter(|_| same_key) else { continue };
+        let run = runs.entry(hash).or_default();
+        if run.ends_before(entry, count) {
+            ended.push(std::mem::take(run));
         }
-        run.push((position, count));
+        run.add(position, entry, count);
     }
-    runs.push(run);
-    for run in runs {
-        reorder(&run, bytes, entries);
+    for run in ended.into_iter().chain(runs.into_values()) {
+        reorder(&run.members, bytes, entries);
     }
 }
 
-/// Whether the element began anew before this record, so that a lower count is the true order:
-/// a CPU's own records are in order, no count comes twice, and clocks do not differ by much.
-fn starts_anew(run: &[(usize, i128)], entries: &[Entry], entry: &Entry, count: i128) -> bool {
-    let same_cpu_was_further = |&(position, earlier): &(usize, i128)| {
-        earlier == count || (entries[position].cpu == entry.cpu && earlier > count)
-    };
-    let gap = run.last().map_or(0, |&(position, _)| entry.timestamp - entries[position].timestamp);
-    gap > MAX_SKEW || run.iter().any(same_cpu_was_further)
+/// Records of one key that count one and the same life of a map element.
+#[derive(Debug, Default)]
+struct Run {
+    /// Position and count.
+    members: Vec<(usize, i128)>,
+    last_timestamp: u64,
+    /// The highest count of each CPU.
+    highest: Vec<(u32, i128)>,
+    counts: HashSet<i128>,
+}
+
+impl Run {
+    /// Whether the element began anew before this record, so that a lower count is the true order:
+    /// a CPU's own records are in order, no count comes twice, and clocks do not differ by much.
+    fn ends_before(&self, entry: &Entry, count: i128) -> bool {
+        let own_cpu_was_further = self.highest.iter().any(|&(cpu, highest)| cpu == entry.cpu && highest >= count);
+        let gap = entry.timestamp.saturating_sub(self.last_timestamp);
+        own_cpu_was_further || self.counts.contains(&count) || (!self.members.is_empty() && gap > MAX_SKEW)
+    }
+
+    fn add(&mut self, position: usize, entry: &Entry, count: i128) {
+        self.members.push((position, count));
+        self.counts.insert(count);
+        self.last_timestamp = entry.timestamp;
+        match self.highest.iter_mut().find(|(cpu, _)| *cpu == entry.cpu) {
+            Some((_, highest)) => *highest = count,
+            None => self.highest.push((entry.cpu, count)),
+        }
+    }
 }
 
 /// Sorts the payloads of a run by count; the timestamps stay where they are.
