@@ -8,12 +8,15 @@
 use std::future::Future;
 use std::io;
 use std::ops::ControlFlow;
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use aya::maps::MapData;
 use pfscript_compiler::Artifact;
 use pfscript_compiler::manifest::{AttachSpec, COUNTERS_SECTION, MapRef};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::action::{Actor, Stop};
@@ -54,6 +57,9 @@ pub trait Sink {
     fn note(&mut self, text: &str);
 }
 
+/// Something to wait for, with the exit code that it gives.
+pub type Until = Pin<Box<dyn Future<Output = i32>>>;
+
 /// What a session is asked for.
 #[derive(Default)]
 pub struct Settings {
@@ -63,8 +69,11 @@ pub struct Settings {
     pub max_events: Option<u64>,
     /// Pages of each CPU's buffer.
     pub buffer_pages: Option<usize>,
+    /// What the sink writes to, if it is to end the session when nobody reads it any more, even
+    /// while there is nothing to write: a duplicate of standard output, say.
+    pub output: Option<OwnedFd>,
     /// Something whose end ends the session (a command that runs), with the exit code it gives.
-    pub until: Option<Pin<Box<dyn Future<Output = i32>>>>,
+    pub until: Option<Until>,
 }
 
 /// What ends a session.
@@ -88,7 +97,7 @@ pub fn run(artifact: &Artifact, kernel: &Kernel, settings: Settings, sink: &mut 
         let loader = Loader::new(artifact, kernel)?;
         let mut session = Session::prepare(artifact, &loader, &settings, sink)?;
         let ending = match session.start(kernel)? {
-            ControlFlow::Continue(()) => session.trace(settings.duration, settings.until).await?,
+            ControlFlow::Continue(()) => session.trace(settings.duration, settings.until, settings.output).await?,
             ControlFlow::Break(ending) => ending,
         };
         session.finish(ending)
@@ -202,7 +211,9 @@ impl<'a> Session<'a> {
             let link = self.attach(loaded, kernel)?;
             self.links.push(link);
         }
-        Ok(ControlFlow::Continue(()))
+        // With nothing attached nothing can happen any more.
+        let idle = self.links.is_empty();
+        Ok(if idle { ControlFlow::Break(Ending::Outside(0)) } else { ControlFlow::Continue(()) })
     }
 
     /// Attaches a target; when the kernel refuses, loads and attaches its next alternative.
@@ -240,10 +251,13 @@ impl<'a> Session<'a> {
     async fn trace(
         &mut self,
         duration: Option<Duration>,
-        mut until: Option<Pin<Box<dyn Future<Output = i32>>>>,
+        mut until: Option<Until>,
+        output: Option<OwnedFd>,
     ) -> Result<Ending, Failure> {
         let started = Instant::now();
         let mut pace = Pace::new(started);
+        // A file or a terminal is never given up by its reader.
+        let output = output.and_then(|output| sys::await_hangup(output).ok());
         loop {
             if let ControlFlow::Break(ending) = self.look(&mut pace)? {
                 return Ok(ending);
@@ -255,6 +269,7 @@ impl<'a> Session<'a> {
                 biased;
                 _ = interrupt.recv() => return Ok(Ending::Outside(0)),
                 _ = terminate.recv() => return Ok(Ending::Outside(0)),
+                () = hung_up(output.as_ref()) => return Ok(Ending::BrokenPipe),
                 code = ended(&mut until) => return Ok(Ending::Outside(code)),
                 () = tokio::time::sleep(left.unwrap_or(Duration::MAX)), if left.is_some() => {
                     return Ok(Ending::Outside(0));
@@ -365,7 +380,15 @@ impl<'a> Session<'a> {
     }
 }
 
-async fn ended(until: &mut Option<Pin<Box<dyn Future<Output = i32>>>>) -> i32 {
+async fn hung_up(output: Option<&AsyncFd<OwnedFd>>) {
+    match output {
+        // An error of the waiting itself says nothing about the output.
+        Some(output) if output.ready(Interest::ERROR).await.is_ok() => {}
+        _ => std::future::pending().await,
+    }
+}
+
+async fn ended(until: &mut Option<Until>) -> i32 {
     match until {
         Some(until) => until.await,
         None => std::future::pending().await,
