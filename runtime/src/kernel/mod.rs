@@ -135,3 +135,46 @@ fn category_of(name: &str) -> &str {
         None => name,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The running kernel says the same in its two languages; without root there is only one.
+    #[test]
+    fn tracefs_and_btf_agree() {
+        let kernel = Kernel::new();
+        let (Ok(tracefs), Ok(_)) = (kernel.tracefs(), kernel.btf()) else { return };
+        let events = [
+            ("sched", "sched_process_free"),
+            ("sched", "sched_process_exec"),
+            ("sched", "sched_switch"),
+            ("sched", "sched_wakeup"),
+            ("kmem", "kmalloc"),
+            ("raw_syscalls", "sys_enter"),
+        ];
+        for (category, name) in events {
+            let by_btf = kernel.format_by_btf(name).expect("BTF has every record of these");
+            assert_eq!(tracefs.format(category, name), Ok(by_btf.fields), "{category}:{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_found() {
+        let kernel = Kernel::new();
+        if kernel.btf().is_ok() {
+            let nothing = AttachSpec::RawTracepoint { name: "no_such_tracepoint".into() };
+            assert_eq!(kernel.offers(&nothing), Err(Unavailable::NotFound));
+            assert_eq!(kernel.tracepoint("sched", "no_such_tracepoint"), Err(Unavailable::NotFound));
+        }
+    }
+
+    #[test]
+    fn a_known_tracepoint_has_a_layout_without_any_kernel() {
+        let kernel = Kernel::new();
+        let format = kernel.built_in_format("sched", "sched_process_free").expect("is built in");
+        assert_eq!(format.source, FormatSource::BuiltIn);
+        assert!(format.fields.is_sorted_by_key(|field| field.offset));
+        assert!(format.fields.iter().any(|field| field.name == "pid"));
+    }
+}
