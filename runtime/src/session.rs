@@ -44,6 +44,9 @@ pub trait Sink {
     /// As [`Sink::record`].
     fn map(&mut self, map: MapRef, data: &MapData, top: Option<u64>, div: Option<u64>) -> io::Result<()>;
 
+    /// The maps that are printed at the end follow; called before the first of them, if there is one.
+    fn remaining_maps(&mut self) {}
+
     /// Everything that has happened up to now was handed over: show it.
     ///
     /// # Errors

@@ -155,12 +155,18 @@ fn say(level: Level<'_>, text: &str, help: &[String]) {
     to_stderr(&text);
 }
 
-/// Text of the script or of the system, made harmless line by line.
+/// Text of the script or of the system, made harmless and readable line by line.
 fn clean(text: &str) -> String {
     let mut out = Vec::new();
     for (index, line) in text.split('\n').enumerate() {
         out.extend_from_slice(if index == 0 { b"" } else { b"\n" });
-        push_escaped(&mut out, line.as_bytes());
+        if line.len() <= LONG_LINE {
+            push_escaped(&mut out, line.as_bytes());
+        } else {
+            push_escaped(&mut out, line[..line.floor_char_boundary(2 * AROUND)].as_bytes());
+            out.extend_from_slice(" ... ".as_bytes());
+            push_escaped(&mut out, line[line.ceil_char_boundary(line.len() - AROUND)..].as_bytes());
+        }
     }
     String::from_utf8_lossy(&out).into_owned()
 }
@@ -232,6 +238,14 @@ x.pf:2:18: error[PF0201]: unknown builtin pidd
         let text = "BEGIN { \x1b[2J }";
         let diagnostic = Diagnostic::error(Code("PF0101"), Span::new(8, 9), "unexpected \x1b").label("\x1b");
         assert!(!rendered(text, &diagnostic).contains('\x1b'));
+    }
+
+    #[test]
+    fn long_names_are_cut() {
+        let diagnostic = Diagnostic { message: format!("nothing is called {}!", "é".repeat(1000)), ..unknown(0, 1) };
+        let output = rendered("abc", &diagnostic);
+        assert!(output.len() < 400 && output.contains("called éé") && output.contains("é ... é"), "{output}");
+        assert!(output.contains("é!\n"), "{output}");
     }
 
     #[test]

@@ -30,9 +30,9 @@ enum Stop {
     /// There is no script.
     NoScript(NoScript),
     /// The script is wrong.
-    Script(SourceFile, Vec<Diagnostic>),
+    Script(Box<SourceFile>, Vec<Diagnostic>),
     /// The machine will not do it.
-    Machine(SourceFile, Failure),
+    Machine(Box<SourceFile>, Failure),
     /// A file cannot be opened.
     Unopened(io::Error),
     /// A file cannot be written.
@@ -125,7 +125,7 @@ fn trace(source: &SourceFile, artifact: &Artifact, kernel: &Kernel, args: &Args)
     match session::run(artifact, kernel, settings, &mut output) {
         // The kernel's convention: of an exit code eight bits are seen.
         Ok(code) => Ok(code as u8),
-        Err(failure) => Err(Stop::Machine(source.clone(), failure)),
+        Err(failure) => Err(Stop::Machine(Box::new(source.clone()), failure)),
     }
 }
 
@@ -153,7 +153,7 @@ fn finish(written: io::Result<()>) -> Result<u8, Stop> {
 }
 
 fn or_wrong<T>(source: &SourceFile, result: Result<T, Vec<Diagnostic>>) -> Result<T, Stop> {
-    result.map_err(|diagnostics| Stop::Script(source.clone(), diagnostics))
+    result.map_err(|diagnostics| Stop::Script(Box::new(source.clone()), diagnostics))
 }
 
 impl Stop {

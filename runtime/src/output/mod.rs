@@ -189,12 +189,6 @@ impl<'a> Output<'a> {
         Self { manifest, form, clock: Clock::new(), buffer: Vec::new(), to, verbosity }
     }
 
-    /// Sets the maps that are printed at exit off from the data before; to be called once, before
-    /// the first of them that has entries.
-    pub fn before_exit_maps(&mut self) {
-        self.form.before_exit_maps(&mut self.buffer);
-    }
-
     /// Writes out what may not wait: each line on a terminal, a full buffer elsewhere.
     fn pass_on(&mut self) -> io::Result<()> {
         if self.to.terminal || self.buffer.len() >= BUFFER { self.write_out() } else { Ok(()) }
@@ -225,6 +219,10 @@ impl Sink for Output<'_> {
         let rows = top_rows(&rows, top);
         self.form.map(&mut self.buffer, info, rows, div.unwrap_or(1).max(1), &mut self.clock);
         self.pass_on()
+    }
+
+    fn remaining_maps(&mut self) {
+        self.form.before_exit_maps(&mut self.buffer);
     }
 
     fn flush(&mut self) -> io::Result<()> {
