@@ -11,7 +11,8 @@
 pub fn check_multiples(reported: &[u64], step: u64, own: u64, slack: u64) -> Result<(), String> {
     for (place, &count) in (1..).zip(reported) {
         if count != place * step {
-            return Err(format!("report {place} says {count} where {} is due (step {step})", place * step));
+            let which = if complete(reported, step) { "out of order" } else { "missing or twice" };
+            return Err(format!("report {place} says {count} where {} is due (step {step}): {which}", place * step));
         }
     }
     let (least, most) = (own / step, (own + slack) / step);
@@ -20,4 +21,11 @@ pub fn check_multiples(reported: &[u64], step: u64, own: u64, slack: u64) -> Res
         return Ok(());
     }
     Err(format!("{number} reports at step {step}, {least} to {most} are due for {own} faults (slack {slack})"))
+}
+
+/// Whether all multiples are there, in whatever order.
+fn complete(reported: &[u64], step: u64) -> bool {
+    let mut sorted = reported.to_vec();
+    sorted.sort_unstable();
+    (1..).zip(sorted).all(|(place, count)| count == place * step)
 }
