@@ -14,7 +14,7 @@ use crate::running::Running;
 pub type Sample = Result<Option<f64>, Box<dyn Error>>;
 
 /// Faults of one run of the generator.
-const FAULTS: u64 = 200_000;
+const FAULTS: u64 = 100_000;
 
 /// Milliseconds from exec until it traces.
 pub fn start(peer: &Peer) -> Sample {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // The kernel side of the C reference: what scripts/pagefault.pf does, written by hand for libbpf.
 #include <linux/bpf.h>
-#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
 struct event {
@@ -11,11 +10,8 @@ struct event {
 	char comm[16];
 };
 
-struct task_struct {
-	int pid;
-} __attribute__((preserve_access_index));
-
 const volatile __u64 log_step = 50;
+const volatile __u64 pid_offset = 12; // in sched_process_free's record: not the same in all kernels
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -55,12 +51,12 @@ int count(void *ctx)
 	return 0;
 }
 
-SEC("raw_tp/sched_process_free")
-int forget(struct bpf_raw_tracepoint_args *ctx)
+SEC("tracepoint/sched/sched_process_free")
+int forget(void *ctx)
 {
-	struct task_struct *task = (void *)ctx->args[0];
-	__u32 pid = BPF_CORE_READ(task, pid);
+	__u32 pid;
 
+	bpf_probe_read_kernel(&pid, sizeof(pid), ctx + pid_offset);
 	bpf_map_delete_elem(&faults, &pid);
 	return 0;
 }
