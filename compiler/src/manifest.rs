@@ -36,6 +36,9 @@ pub const LICENSE: &str = "GPL";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MapRef(pub u32);
 
+/// Buckets of a [`MapValue::Hist`].
+pub const HIST_BUCKETS: u32 = 66;
+
 /// What one element of a probe's comma list became: exactly one of its programs is attached.
 #[derive(Clone, Debug)]
 pub struct Target {

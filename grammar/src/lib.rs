@@ -9,8 +9,42 @@
 //! ```
 
 pub mod ast;
+mod build_ast;
+pub mod codes;
 pub mod diagnostic;
+mod limits;
+mod literal;
+mod parse_tree;
+mod print_ast;
 pub mod source;
+mod tokens;
 
 pub use diagnostic::{Code, Diagnostic, Label, Severity};
+pub use limits::{MAX_DEPTH, MAX_SCRIPT_BYTES};
+pub use print_ast::print_ast;
 pub use source::{LineColumn, SourceFile, Span};
+
+use build_ast::Builder;
+use parse_tree::{Rule, parse_tree};
+
+/// Parses a script.
+///
+/// # Errors
+/// Everything that is wrong with its syntax, in the order of the text; never empty.
+pub fn parse(source: &SourceFile) -> Result<ast::Script, Vec<Diagnostic>> {
+    let text = source.text();
+    if let Some(token) = tokens::too_deep(text) {
+        return Err(vec![codes::too_deep(Span::new(token.start, token.end))]);
+    }
+    let mut pairs = parse_tree(Rule::script, text).map_err(|stuck| {
+        vec![Diagnostic::error(
+            codes::UNEXPECTED,
+            Span::new(stuck.at, stuck.at),
+            format!("expected {}", stuck.expected.join(", ")),
+        )]
+    })?;
+    let builder = Builder::new(0);
+    let script = builder.script(pairs.next().expect("the entry rule gives one pair"));
+    let errors = builder.into_errors();
+    if errors.is_empty() { Ok(script) } else { Err(errors) }
+}

@@ -1,0 +1,177 @@
+//! The builtins: names that stand for a value of the moment.
+
+use crate::catalog::helpers::Helper;
+use crate::check::types::{DEFAULT_STRING_LEN, INT64, Type, UINT32, UINT64};
+use crate::kernel::FieldKind;
+use crate::manifest::AttachSpec;
+
+/// A builtin.
+#[derive(Debug)]
+pub struct Builtin {
+    /// As the script names it.
+    pub name: &'static str,
+    /// What it stands for, one line.
+    pub doc: &'static str,
+    /// The type of its value.
+    pub ty: Type,
+    /// Where the value comes from in a probe of the given kind; none where there is no such value.
+    pub source: fn(&AttachSpec) -> Option<Source>,
+}
+
+/// Where a value is read from. This is the whole of a builtin's lowering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The result of a helper without arguments.
+    Helper(Helper),
+    /// The low 32 bits of a helper's result.
+    HelperLow(Helper),
+    /// The high 32 bits of a helper's result.
+    HelperHigh(Helper),
+    /// The name of the current task.
+    Comm,
+    /// CLOCK_MONOTONIC since tracing began, ns.
+    Elapsed,
+    /// The moment of the record.
+    RecordTime,
+    /// A field of the context: its offset in bytes and what it is.
+    Context {
+        /// Bytes from the context's start.
+        offset: i16,
+        /// What is there.
+        kind: FieldKind,
+    },
+}
+
+const COMM: Type = Type::Str { len: 16 };
+
+/// Every builtin, in alphabetical order.
+pub static BUILTINS: &[Builtin] = &[
+    Builtin {
+        name: "arg0",
+        doc: "first argument of the function or raw tracepoint",
+        ty: UINT64,
+        source: |at| argument(at, 0),
+    },
+    Builtin { name: "arg1", doc: "second argument", ty: UINT64, source: |at| argument(at, 1) },
+    Builtin { name: "arg2", doc: "third argument", ty: UINT64, source: |at| argument(at, 2) },
+    Builtin { name: "arg3", doc: "fourth argument", ty: UINT64, source: |at| argument(at, 3) },
+    Builtin { name: "arg4", doc: "fifth argument", ty: UINT64, source: |at| argument(at, 4) },
+    Builtin { name: "arg5", doc: "sixth argument", ty: UINT64, source: |at| argument(at, 5) },
+    Builtin {
+        name: "cgroup",
+        doc: "cgroup v2 id of the current process",
+        ty: UINT64,
+        source: |_| Some(Source::Helper(Helper::GetCurrentCgroupId)),
+    },
+    Builtin { name: "comm", doc: "name of the current thread", ty: COMM, source: |_| Some(Source::Comm) },
+    Builtin {
+        name: "cpu",
+        doc: "number of the processor",
+        ty: UINT32,
+        source: |_| Some(Source::Helper(Helper::GetSmpProcessorId)),
+    },
+    Builtin {
+        name: "curtask",
+        doc: "address of the current task_struct",
+        ty: UINT64,
+        source: |_| Some(Source::Helper(Helper::GetCurrentTask)),
+    },
+    Builtin { name: "elapsed", doc: "nanoseconds since tracing began", ty: UINT64, source: |_| Some(Source::Elapsed) },
+    Builtin {
+        name: "gid",
+        doc: "group id of the current process",
+        ty: UINT32,
+        source: |_| Some(Source::HelperHigh(Helper::GetCurrentUidGid)),
+    },
+    Builtin {
+        name: "nsecs",
+        doc: "nanoseconds since boot, suspended time included",
+        ty: UINT64,
+        source: |_| Some(Source::Helper(Helper::KtimeGetBootNs)),
+    },
+    Builtin {
+        name: "numaid",
+        doc: "number of the NUMA node",
+        ty: UINT32,
+        source: |_| Some(Source::Helper(Helper::GetNumaNodeId)),
+    },
+    Builtin {
+        name: "pid",
+        doc: "process id (thread group id) of the current thread",
+        ty: UINT32,
+        source: |_| Some(Source::HelperHigh(Helper::GetCurrentPidTgid)),
+    },
+    Builtin {
+        name: "rand",
+        doc: "a pseudo-random 32-bit number",
+        ty: UINT32,
+        source: |_| Some(Source::Helper(Helper::GetPrandomU32)),
+    },
+    Builtin { name: "retval", doc: "value that the function returned", ty: INT64, source: return_value },
+    Builtin {
+        name: "tid",
+        doc: "thread id of the current thread",
+        ty: UINT32,
+        source: |_| Some(Source::HelperLow(Helper::GetCurrentPidTgid)),
+    },
+    Builtin {
+        name: "time",
+        doc: "moment of the event, shown as wall-clock time (in emit)",
+        ty: Type::Time,
+        source: |_| Some(Source::RecordTime),
+    },
+    Builtin {
+        name: "uid",
+        doc: "user id of the current process",
+        ty: UINT32,
+        source: |_| Some(Source::HelperLow(Helper::GetCurrentUidGid)),
+    },
+];
+
+/// The builtin of that name.
+pub fn find(name: &str) -> Option<&'static Builtin> {
+    BUILTINS.binary_search_by(|builtin| builtin.name.cmp(name)).ok().map(|index| &BUILTINS[index])
+}
+
+const WORD: FieldKind = FieldKind::Int { bytes: 8, signed: false };
+
+/// Offsets in x86-64's `struct pt_regs` of the System V argument registers rdi, rsi, rdx, rcx, r8, r9.
+const PT_REGS_ARGUMENTS: [i16; 6] = [112, 104, 96, 88, 72, 64];
+/// Offset of rax.
+const PT_REGS_RETURN: i16 = 80;
+
+fn argument(attach: &AttachSpec, index: usize) -> Option<Source> {
+    match attach {
+        AttachSpec::Kprobe { ret: false, .. } => Some(Source::Context { offset: PT_REGS_ARGUMENTS[index], kind: WORD }),
+        AttachSpec::RawTracepoint { .. } => Some(Source::Context { offset: 8 * index as i16, kind: WORD }),
+        _ => None,
+    }
+}
+
+fn return_value(attach: &AttachSpec) -> Option<Source> {
+    match attach {
+        AttachSpec::Kprobe { ret: true, .. } => Some(Source::Context { offset: PT_REGS_RETURN, kind: WORD }),
+        _ => None,
+    }
+}
+
+/// The type of a tracepoint's field, if it has a value.
+pub fn field_type(kind: FieldKind) -> Option<Type> {
+    match kind {
+        FieldKind::Int { bytes, signed } => Some(Type::Int { bytes, signed }),
+        FieldKind::CharArray { len } => Some(Type::Str { len }),
+        FieldKind::DataLoc => Some(Type::Str { len: DEFAULT_STRING_LEN }),
+        FieldKind::Opaque { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_in_the_order_that_find_relies_on() {
+        assert!(BUILTINS.is_sorted_by_key(|builtin| builtin.name));
+        assert!(BUILTINS.iter().all(|builtin| find(builtin.name).is_some()));
+    }
+}

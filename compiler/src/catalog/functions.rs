@@ -1,0 +1,122 @@
+//! The functions: how many arguments each takes, and which of them stand only as statements.
+
+/// A function.
+#[derive(Debug)]
+pub struct FunctionRow {
+    /// As the script names it.
+    pub name: &'static str,
+    /// How it is called.
+    pub syntax: &'static str,
+    /// What it does, one line.
+    pub doc: &'static str,
+    /// The least and the greatest number of arguments.
+    pub arity: (usize, usize),
+    /// What it is.
+    pub kind: FunctionKind,
+}
+
+/// What a function is: the checker has one rule for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FunctionKind {
+    /// `emit(...)`
+    Emit,
+    /// `printf(...)`
+    Printf,
+    /// `print(@m, top, div)`
+    Print,
+    /// `exit(code)`
+    Exit,
+    /// `clear(@m)`
+    Clear,
+    /// `zero(@m)`
+    Zero,
+    /// `delete(@m[k])`
+    Delete,
+    /// `has_key(@m[k])`
+    HasKey,
+    /// `str(address)`
+    Str {
+        /// Of the kernel.
+        kernel: bool,
+    },
+    /// `@m = count()` and the like: only on the right of an assignment to a map.
+    Aggregate(Aggregation),
+}
+
+/// The functions that fold many values into one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aggregation {
+    /// How many.
+    Count,
+    /// Their sum.
+    Sum,
+    /// The least.
+    Min,
+    /// The greatest.
+    Max,
+    /// Their average.
+    Avg,
+    /// Count, average and sum.
+    Stats,
+    /// A histogram by powers of two.
+    Hist,
+    /// A histogram by equal steps.
+    Lhist,
+}
+
+const ANY: usize = usize::MAX;
+
+const fn row(
+    name: &'static str,
+    syntax: &'static str,
+    doc: &'static str,
+    arity: (usize, usize),
+    kind: FunctionKind,
+) -> FunctionRow {
+    FunctionRow { name, syntax, doc, arity, kind }
+}
+
+use FunctionKind as Kind;
+
+/// Every function, in alphabetical order.
+pub static FUNCTIONS: &[FunctionRow] = &[
+    row("avg", "@m[k] = avg(n)", "average of n", (1, 1), Kind::Aggregate(Aggregation::Avg)),
+    row("clear", "clear(@m)", "removes all elements of a map", (1, 1), Kind::Clear),
+    row("count", "@m[k] = count()", "how often it was called", (0, 0), Kind::Aggregate(Aggregation::Count)),
+    row("delete", "delete(@m[k])", "removes an element; 1 when there was one", (1, 2), Kind::Delete),
+    row("emit", "emit(a, name = b, ...)", "reports one event with named fields", (1, ANY), Kind::Emit),
+    row("exit", "exit(code)", "ends tracing; the code is the exit status, 0 if not given", (0, 1), Kind::Exit),
+    row("has_key", "has_key(@m, k)", "1 when the map has such an element", (1, 2), Kind::HasKey),
+    row("hist", "@m[k] = hist(n)", "histogram of n by powers of two", (1, 1), Kind::Aggregate(Aggregation::Hist)),
+    row("kstr", "kstr(address)", "text at an address in the kernel", (1, 1), Kind::Str { kernel: true }),
+    row(
+        "lhist",
+        "@m[k] = lhist(n, min, max, step)",
+        "histogram of n by equal steps",
+        (4, 4),
+        Kind::Aggregate(Aggregation::Lhist),
+    ),
+    row("max", "@m[k] = max(n)", "greatest n", (1, 1), Kind::Aggregate(Aggregation::Max)),
+    row("min", "@m[k] = min(n)", "least n", (1, 1), Kind::Aggregate(Aggregation::Min)),
+    row("print", "print(@m), print(@m, top), print(@m, top, div)", "prints a map", (1, 3), Kind::Print),
+    row("printf", "printf(\"format\", a, b, ...)", "prints values by a format", (1, ANY), Kind::Printf),
+    row("stats", "@m[k] = stats(n)", "count, average and sum of n", (1, 1), Kind::Aggregate(Aggregation::Stats)),
+    row("str", "str(address)", "text at an address in the process", (1, 1), Kind::Str { kernel: false }),
+    row("sum", "@m[k] = sum(n)", "sum of n", (1, 1), Kind::Aggregate(Aggregation::Sum)),
+    row("zero", "zero(@m)", "sets all elements of a map to zero", (1, 1), Kind::Zero),
+];
+
+/// The function of that name.
+pub fn find(name: &str) -> Option<&'static FunctionRow> {
+    FUNCTIONS.binary_search_by(|row| row.name.cmp(name)).ok().map(|index| &FUNCTIONS[index])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_in_the_order_that_find_relies_on() {
+        assert!(FUNCTIONS.is_sorted_by_key(|row| row.name));
+    }
+}

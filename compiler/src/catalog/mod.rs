@@ -1,0 +1,18 @@
+//! What a script may name, one row each: syntax, documentation, type, and where the value comes
+//! from. Nothing outside this folder compares names.
+
+pub mod builtins;
+pub mod codes;
+pub mod functions;
+pub mod helpers;
+pub mod probe_kinds;
+
+/// The candidate that was probably meant by `name`, if one is near enough.
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let allowed = (name.chars().count() / 3).max(1);
+    let near = |candidate: &'a str| {
+        let distance = strsim::damerau_levenshtein(&name.to_lowercase(), &candidate.to_lowercase());
+        (distance <= allowed).then_some((distance, candidate))
+    };
+    candidates.into_iter().filter_map(near).min().map(|(_, candidate)| candidate)
+}

@@ -1,0 +1,211 @@
+//! Calls: those with a value, those that are statements, and aggregations.
+
+use pfscript_grammar::{Diagnostic, Span, ast};
+
+use super::maps::{Value, lhist_steps};
+use super::program::{Element, Expr, ExprKind, Stmt, StmtKind};
+use super::types::{BOOL, DEFAULT_STRING_LEN, INT64, Type};
+use super::{Checked, Checker};
+use crate::catalog::functions::{self, Aggregation, FUNCTIONS, FunctionKind, FunctionRow};
+use crate::catalog::{codes, nearest};
+use crate::manifest::{Action, MapRef, MapValue};
+
+/// The most buckets of a linear histogram.
+const MAX_BUCKETS: u64 = 1000;
+
+impl Checker<'_> {
+    fn function(&mut self, callee: &ast::Ident, args: &[ast::Arg], span: Span) -> Checked<&'static FunctionRow> {
+        let Some(row) = functions::find(&callee.name) else { return self.unknown_function(callee) };
+        let (least, most) = row.arity;
+        if (least..=most).contains(&args.len()) {
+            return self.without_names(row, args);
+        }
+        let expected = match (least, most) {
+            (0, 0) => "no arguments".to_owned(),
+            (1, 1) => "one argument".to_owned(),
+            (_, usize::MAX) => format!("at least {least} argument{}", if least == 1 { "" } else { "s" }),
+            (least, most) if least == most => format!("{least} arguments"),
+            (least, most) => format!("{least} to {most} arguments"),
+        };
+        let message = format!("{} takes {expected}, {} given", row.name, args.len());
+        let diagnostic = Diagnostic::error(codes::ARGUMENT_COUNT, span, message);
+        Err(self.note(diagnostic.help(format!("it is called `{}`", row.syntax))))
+    }
+
+    fn without_names(&mut self, row: &'static FunctionRow, args: &[ast::Arg]) -> Checked<&'static FunctionRow> {
+        match args.iter().find_map(|arg| arg.name.as_ref()) {
+            Some(name) if row.kind != FunctionKind::Emit => {
+                let message = format!("the arguments of {} have no names", row.name);
+                let diagnostic = Diagnostic::error(codes::ARGUMENT_COUNT, name.span, message);
+                Err(self.note(diagnostic.help("`==` compares; named fields are for emit()")))
+            }
+            _ => Ok(row),
+        }
+    }
+
+    fn unknown_function<T>(&mut self, callee: &ast::Ident) -> Checked<T> {
+        let message = format!("no function is called `{}`", callee.name);
+        let mut diagnostic = Diagnostic::error(codes::UNKNOWN_FUNCTION, callee.span, message);
+        if let Some(near) = nearest(&callee.name, FUNCTIONS.iter().map(|row| row.name)) {
+            diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
+        }
+        Err(self.note(diagnostic))
+    }
+
+    /// A call as an expression.
+    pub(super) fn call(&mut self, callee: &ast::Ident, args: &[ast::Arg], span: Span) -> Checked<Expr> {
+        let row = self.function(callee, args, span)?;
+        let (kind, ty) = match row.kind {
+            FunctionKind::Delete => (ExprKind::MapDelete(self.element_argument(row, args, span)?), BOOL),
+            FunctionKind::HasKey => (ExprKind::MapHasKey(self.element_argument(row, args, span)?), BOOL),
+            FunctionKind::Str { kernel } => return self.read_string(&args[0].value, !kernel, span),
+            FunctionKind::Aggregate(_) => {
+                let message = format!("{}() only stands on the right of `@map = `", row.name);
+                let diagnostic = Diagnostic::error(codes::NOT_HERE, span, message);
+                return Err(self.note(diagnostic.help(format!("it is written `{}`", row.syntax))));
+            }
+            _ => return self.error(codes::NO_VALUE, span, format!("{}() has no value", row.name)),
+        };
+        Ok(Expr { kind, ty, span })
+    }
+
+    /// `str(x)` of a string literal or positional parameter is that text.
+    fn read_string(&mut self, addr: &ast::Expr, user: bool, span: Span) -> Checked<Expr> {
+        let addr = self.expr(addr)?;
+        if addr.ty.is_str() {
+            return Ok(addr);
+        }
+        if !addr.ty.is_int() {
+            return self.mismatch(&addr, "an address");
+        }
+        let ty = Type::Str { len: DEFAULT_STRING_LEN };
+        Ok(Expr { kind: ExprKind::ReadStr { user, addr: Box::new(addr) }, ty, span })
+    }
+
+    /// `f(@m[k])` or `f(@m, k)`.
+    fn element_argument(&mut self, row: &FunctionRow, args: &[ast::Arg], span: Span) -> Checked<Element> {
+        match (&args[0].value.kind, args.get(1)) {
+            (ast::ExprKind::Map(element), None) => self.element(element),
+            (ast::ExprKind::Map(element), Some(key)) if element.keys.is_empty() => {
+                let map = self.map_named(&element.map);
+                let key = self.key_parts(std::slice::from_ref(&key.value))?;
+                self.learn_key(map, &key, element.map.span)?;
+                Ok(Element { map, key })
+            }
+            _ => {
+                let message = format!("{} needs an element of a map", row.name);
+                let diagnostic = Diagnostic::error(codes::TYPE_MISMATCH, span, message);
+                Err(self.note(diagnostic.help(format!("it is called `{}`", row.syntax))))
+            }
+        }
+    }
+
+    fn whole_map(&mut self, row: &FunctionRow, arg: &ast::Arg) -> Checked<MapRef> {
+        match &arg.value.kind {
+            ast::ExprKind::Map(element) if element.keys.is_empty() => Ok(self.map_named(&element.map)),
+            _ => {
+                let message = format!("{} needs a map", row.name);
+                let diagnostic = Diagnostic::error(codes::TYPE_MISMATCH, arg.value.span, message);
+                Err(self.note(diagnostic.help(format!("it is called `{}`", row.syntax))))
+            }
+        }
+    }
+
+    /// A call as a statement; false when it is an expression like any other.
+    pub(super) fn call_stmt(
+        &mut self,
+        callee: &ast::Ident,
+        args: &[ast::Arg],
+        span: Span,
+        out: &mut Vec<Stmt>,
+    ) -> Checked<bool> {
+        let row = self.function(callee, args, span)?;
+        let output = match row.kind {
+            FunctionKind::Emit => self.emit(args, span)?,
+            FunctionKind::Printf => self.printf(args, span)?,
+            FunctionKind::Print => self.print(row, args, span)?,
+            FunctionKind::Exit => self.exit(args, span)?,
+            FunctionKind::Clear => {
+                let map = self.whole_map(row, &args[0])?;
+                self.record(Action::Clear(map), Vec::new(), span)
+            }
+            FunctionKind::Zero => {
+                let map = self.whole_map(row, &args[0])?;
+                self.record(Action::Zero(map), Vec::new(), span)
+            }
+            FunctionKind::Delete | FunctionKind::HasKey | FunctionKind::Str { .. } | FunctionKind::Aggregate(_) => {
+                return Ok(false);
+            }
+        };
+        out.push(Stmt { kind: output, span });
+        if row.kind == FunctionKind::Exit {
+            out.push(Stmt { kind: StmtKind::Return, span });
+        }
+        Ok(true)
+    }
+
+    fn print(&mut self, row: &FunctionRow, args: &[ast::Arg], span: Span) -> Checked<StmtKind> {
+        let map = self.whole_map(row, &args[0])?;
+        let mut fields = Vec::new();
+        for (arg, name) in args[1..].iter().zip(["top", "div"]) {
+            fields.push((name.to_owned(), self.int_expr(&arg.value)?));
+        }
+        Ok(self.record(Action::PrintMap(map), fields, span))
+    }
+
+    fn exit(&mut self, args: &[ast::Arg], span: Span) -> Checked<StmtKind> {
+        let code = match args.first() {
+            Some(code) => self.int_expr(&code.value)?,
+            None => super::expr::int(0, INT64, span),
+        };
+        Ok(self.record(Action::Exit, vec![("code".to_owned(), code)], span))
+    }
+
+    /// `@m[k] = count()` and its kind; none when the call is not an aggregation.
+    pub(super) fn aggregate(
+        &mut self,
+        element: &ast::MapElement,
+        callee: &ast::Ident,
+        args: &[ast::Arg],
+        span: Span,
+    ) -> Checked<Option<StmtKind>> {
+        let Some(FunctionRow { kind: FunctionKind::Aggregate(aggregation), .. }) = functions::find(&callee.name) else {
+            return Ok(None);
+        };
+        self.function(callee, args, span)?;
+        let value = match args.first() {
+            Some(value) => self.int_expr(&value.value)?,
+            None => super::expr::int(1, INT64, span),
+        };
+        let map_value = self.aggregation(*aggregation, &value.ty, args, span)?;
+        let element = self.element(element)?;
+        self.learn_value(element.map, Value::Aggregate(map_value), span)?;
+        Ok(Some(StmtKind::Aggregate { element, value }))
+    }
+
+    fn aggregation(&mut self, aggregation: Aggregation, ty: &Type, args: &[ast::Arg], span: Span) -> Checked<MapValue> {
+        let signed = !ty.is_uint64();
+        Ok(match aggregation {
+            Aggregation::Count => MapValue::Count,
+            Aggregation::Sum => MapValue::Sum { signed },
+            Aggregation::Min => MapValue::Min { signed },
+            Aggregation::Max => MapValue::Max { signed },
+            Aggregation::Avg => MapValue::Avg { signed },
+            Aggregation::Stats => MapValue::Stats { signed },
+            Aggregation::Hist => MapValue::Hist,
+            Aggregation::Lhist => {
+                let min = self.constant_expr(&args[1].value, "the lower end")?;
+                let max = self.constant_expr(&args[2].value, "the upper end")?;
+                let step = self.positive_constant(&args[3].value, "the step of lhist")?;
+                if min >= max {
+                    return self.error(codes::NOT_POSITIVE, span, format!("the range {min} to {max} is empty"));
+                }
+                if lhist_steps(min, max, step) > MAX_BUCKETS {
+                    let message = format!("a linear histogram has at most {MAX_BUCKETS} buckets");
+                    return self.error(codes::TOO_LONG, span, message);
+                }
+                MapValue::Lhist { min, max, step }
+            }
+        })
+    }
+}

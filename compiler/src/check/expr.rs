@@ -1,0 +1,416 @@
+//! Expressions: names resolved, types inferred, signs decided.
+
+use pfscript_grammar::{Diagnostic, Span, ast};
+
+use super::constant::constant;
+use super::maps::Value;
+use super::params::text_len;
+use super::program::{AddResult, Expr, ExprKind};
+use super::types::{BOOL, DEFAULT_STRING_LEN, INT64, Type, UINT64};
+use super::{Checked, Checker, Reported};
+use crate::catalog::builtins::{self, Source};
+use crate::catalog::{codes, functions, nearest, probe_kinds};
+use crate::ir::{BinaryOp, CmpOp};
+use crate::kernel::Unavailable;
+use crate::params::ParamValue;
+
+fn typed(kind: ExprKind, ty: Type, span: Span) -> Expr {
+    Expr { kind, ty, span }
+}
+
+/// An integer constant.
+pub fn int(value: i64, ty: Type, span: Span) -> Expr {
+    typed(ExprKind::Int(value), ty, span)
+}
+
+fn boxed_binary(op: BinaryOp, lhs: Expr, rhs: Expr, ty: Type, span: Span) -> Expr {
+    typed(ExprKind::Binary { op, lhs: Box::new(lhs), rhs: Box::new(rhs) }, ty, span)
+}
+
+fn boxed_compare(op: CmpOp, lhs: Expr, rhs: Expr, span: Span) -> Expr {
+    typed(ExprKind::Compare { op, lhs: Box::new(lhs), rhs: Box::new(rhs) }, BOOL, span)
+}
+
+impl Checker<'_> {
+    /// Any expression.
+    pub(super) fn expr(&mut self, expr: &ast::Expr) -> Checked<Expr> {
+        let span = expr.span;
+        match &expr.kind {
+            ast::ExprKind::Int(value) => Ok(int_literal(*value, span)),
+            ast::ExprKind::Str(text) => Ok(text_literal(text, span)),
+            ast::ExprKind::Positional(number) => Ok(self.positional(*number, span)),
+            ast::ExprKind::PositionalCount => Ok(int(self.positional.len() as i64, INT64, span)),
+            ast::ExprKind::Var(name) => self.variable(name, span),
+            ast::ExprKind::Map(element) => self.map_load(element, span),
+            ast::ExprKind::Name(name) => self.name(name, span),
+            ast::ExprKind::Field { base, field } => self.field(base, field, span),
+            ast::ExprKind::Call { callee, args } => self.call(callee, args, span),
+            ast::ExprKind::Unary { op, operand } => self.unary(*op, operand, span),
+            ast::ExprKind::Binary { op, lhs, rhs } => self.binary(*op, lhs, rhs, span),
+            ast::ExprKind::Ternary { cond, then, otherwise } => self.ternary(cond, then, otherwise, span),
+            ast::ExprKind::Cast { ty, operand } => self.cast(ty, operand, span),
+            ast::ExprKind::IncDec { op, fix, place } => self.inc_dec(*op, *fix, place, span),
+            ast::ExprKind::Tuple(_) => self.not_supported(span, "a tuple outside a map's key"),
+            ast::ExprKind::Index { .. } => self.not_supported(span, "an index into something that is not a map"),
+        }
+    }
+
+    pub(super) fn not_supported<T>(&mut self, span: Span, what: &str) -> Checked<T> {
+        self.error(codes::NOT_SUPPORTED, span, format!("{what} is not supported by this version of pfscript"))
+    }
+
+    /// An expression that is an integer.
+    pub(super) fn int_expr(&mut self, expr: &ast::Expr) -> Checked<Expr> {
+        let checked = self.expr(expr)?;
+        if checked.ty.is_int() { Ok(checked) } else { self.mismatch(&checked, "an integer") }
+    }
+
+    /// An expression that has bytes: an integer or a string.
+    pub(super) fn data_expr(&mut self, expr: &ast::Expr) -> Checked<Expr> {
+        let checked = self.expr(expr)?;
+        match checked.ty {
+            Type::Int { .. } | Type::Str { .. } => Ok(checked),
+            _ => self.mismatch(&checked, "an integer or a string"),
+        }
+    }
+
+    /// A condition: an integer that is compared with zero.
+    pub(super) fn condition(&mut self, expr: &ast::Expr) -> Checked<Expr> {
+        let cond = self.int_expr(expr)?;
+        if let (Some(value), false) = (constant(&cond), matches!(expr.kind, ast::ExprKind::Int(_))) {
+            let message = format!("the condition is always {}", if value != 0 { "true" } else { "false" });
+            self.note(Diagnostic::warning(codes::CONSTANT_CONDITION, expr.span, message));
+        }
+        Ok(cond)
+    }
+
+    /// A constant of 1 or more.
+    pub(super) fn positive_constant(&mut self, expr: &ast::Expr, what: &str) -> Checked<i64> {
+        let checked = self.int_expr(expr)?;
+        match constant(&checked) {
+            Some(value) if value > 0 => Ok(value),
+            Some(value) if checked.ty.is_uint64() && value < 0 => {
+                self.error(codes::NOT_POSITIVE, expr.span, format!("{what} is at most {}", i64::MAX))
+            }
+            Some(value) => {
+                self.error(codes::NOT_POSITIVE, expr.span, format!("{what} must be 1 or more, this is {value}"))
+            }
+            None => {
+                let message = format!("{what} must be known when the script is compiled");
+                let diagnostic = Diagnostic::error(codes::NOT_CONSTANT, expr.span, message)
+                    .help("use a literal, a `param`, or arithmetic on them");
+                Err(self.note(diagnostic))
+            }
+        }
+    }
+
+    fn positional(&mut self, number: u32, span: Span) -> Expr {
+        match self.positional.get(number as usize - 1) {
+            None => int(0, INT64, span),
+            Some(text) => match text.parse::<i64>() {
+                Ok(value) => int(value, INT64, span),
+                Err(_) => text_literal(text, span),
+            },
+        }
+    }
+
+    fn variable(&mut self, name: &str, span: Span) -> Checked<Expr> {
+        if let Some(var) = self.probe.find(name) {
+            return Ok(typed(ExprKind::Var(var), self.probe.vars[var].ty.clone(), span));
+        }
+        let message = format!("variable ${name} is used before it is assigned");
+        let mut diagnostic = Diagnostic::error(codes::UNKNOWN_VARIABLE, span, message);
+        if let Some(gone) = self.probe.find_gone(name) {
+            diagnostic = diagnostic
+                .also(self.probe.vars[gone].span, "assigned here, in a block that has ended")
+                .help("assign it before that block");
+        } else if let Some(near) = nearest(name, self.probe.vars.values().map(|var| var.name.as_str())) {
+            diagnostic = diagnostic.help(format!("did you mean `${near}`?"));
+        }
+        Err(self.note(diagnostic))
+    }
+
+    fn map_load(&mut self, element: &ast::MapElement, span: Span) -> Checked<Expr> {
+        let element = self.element(element)?;
+        let ty = self.element_type(element.map, span)?;
+        Ok(typed(ExprKind::MapLoad(element), ty, span))
+    }
+
+    fn name(&mut self, name: &str, span: Span) -> Checked<Expr> {
+        if let Some((ty, value)) = self.params.find(name) {
+            return Ok(param_constant(ty, &value, span));
+        }
+        if name == "probe" {
+            return Ok(text_literal(&self.probe.text.clone(), span));
+        }
+        let Some(builtin) = builtins::find(name) else { return self.unknown_name(name, span) };
+        match (builtin.source)(&self.probe.attach) {
+            Some(source) => Ok(typed(ExprKind::Read(source), builtin.ty.clone(), span)),
+            None => {
+                let kind = probe_kinds::of(&self.probe.attach).name;
+                self.error(codes::NOT_HERE, span, format!("{kind} probes have no `{name}`"))
+            }
+        }
+    }
+
+    fn unknown_name<T>(&mut self, name: &str, span: Span) -> Checked<T> {
+        let mut diagnostic = Diagnostic::error(codes::UNKNOWN_NAME, span, format!("nothing is called `{name}`"));
+        let builtins = builtins::BUILTINS.iter().map(|builtin| builtin.name).chain(["args", "probe"]);
+        let near = nearest(name, builtins.chain(self.params.names()));
+        diagnostic = if self.probe.find(name).is_some() {
+            diagnostic.help(format!("the variable is written `${name}`"))
+        } else if let Some(row) = functions::find(name) {
+            diagnostic.help(format!("the function is called `{}`", row.syntax))
+        } else if name == "args" {
+            diagnostic.help("a field of it is written `args.FIELD`")
+        } else if let Some(near) = near {
+            diagnostic.help(format!("did you mean `{near}`?"))
+        } else {
+            diagnostic.help(format!(
+                "a variable is written `${name}`, a map `@{name}`, a parameter is declared with `param {name} = ...;`"
+            ))
+        };
+        Err(self.note(diagnostic))
+    }
+
+    fn field(&mut self, base: &ast::Expr, field: &ast::Ident, span: Span) -> Checked<Expr> {
+        match &base.kind {
+            ast::ExprKind::Name(name) if name == "args" => self.args_field(field, span),
+            _ => self.not_supported(span, "a field of something other than `args`"),
+        }
+    }
+
+    fn args_field(&mut self, field: &ast::Ident, span: Span) -> Checked<Expr> {
+        let format = match self.probe.format.clone() {
+            Some(Ok(format)) => format,
+            Some(Err(unavailable)) => return self.unreadable_fields(&unavailable, span),
+            None => {
+                let kind = probe_kinds::of(&self.probe.attach).name;
+                return self.error(codes::NOT_HERE, span, format!("`args` has no fields in {kind} probes"));
+            }
+        };
+        let Some(found) = format.fields.iter().find(|candidate| candidate.name == field.name) else {
+            let text = &self.probe.text;
+            let mut diagnostic =
+                Diagnostic::error(codes::UNKNOWN_FIELD, field.span, format!("{text} has no field `{}`", field.name));
+            let names: Vec<&str> = format.fields.iter().map(|field| field.name.as_str()).collect();
+            diagnostic = match nearest(&field.name, names.iter().copied()) {
+                Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+                None => diagnostic.help(format!("its fields are {}", names.join(", "))),
+            };
+            return Err(self.note(diagnostic));
+        };
+        match (builtins::field_type(found.kind), i16::try_from(found.offset)) {
+            (Some(ty), Ok(offset)) => Ok(typed(ExprKind::Read(Source::Context { offset, kind: found.kind }), ty, span)),
+            _ => self.not_supported(span, "a field that is neither an integer nor text"),
+        }
+    }
+
+    fn unreadable_fields<T>(&mut self, unavailable: &Unavailable, span: Span) -> Checked<T> {
+        let message = format!("the fields of {} are not known: {unavailable}", self.probe.text);
+        self.error(codes::TRACEPOINT_UNREADABLE, span, message)
+    }
+
+    fn unary(&mut self, op: ast::UnaryOp, operand: &ast::Expr, span: Span) -> Checked<Expr> {
+        if op == ast::UnaryOp::Deref {
+            return self.not_supported(span, "reading through a pointer");
+        }
+        let operand = self.int_expr(operand)?;
+        let ty = operand.ty.widened();
+        Ok(match op {
+            ast::UnaryOp::Neg => boxed_binary(BinaryOp::Sub, int(0, INT64, span), operand, INT64, span),
+            ast::UnaryOp::BitNot => boxed_binary(BinaryOp::Xor, operand, int(-1, INT64, span), ty, span),
+            ast::UnaryOp::Not | ast::UnaryOp::Deref => boxed_compare(CmpOp::Eq, operand, int(0, INT64, span), span),
+        })
+    }
+
+    fn binary(&mut self, op: ast::BinaryOp, lhs: &ast::Expr, rhs: &ast::Expr, span: Span) -> Checked<Expr> {
+        if let ast::BinaryOp::And | ast::BinaryOp::Or = op {
+            let (lhs, rhs) = (self.int_expr(lhs), self.int_expr(rhs));
+            let (lhs, rhs) = (Box::new(lhs?), Box::new(rhs?));
+            return Ok(typed(ExprKind::Logical { is_and: op == ast::BinaryOp::And, lhs, rhs }, BOOL, span));
+        }
+        let (lhs, rhs) = (self.expr(lhs), self.expr(rhs));
+        let (lhs, rhs) = (lhs?, rhs?);
+        match (&lhs.ty, &rhs.ty) {
+            (Type::Str { .. }, Type::Str { .. }) => self.string_binary(op, lhs, rhs, span),
+            (Type::Int { .. }, Type::Int { .. }) => self.int_binary(op, lhs, rhs, span),
+            (Type::Int { .. } | Type::Str { .. }, _) => {
+                let wanted = if lhs.ty.is_int() { "an integer" } else { "a string" };
+                self.mismatch(&rhs, wanted)
+            }
+            _ => self.mismatch(&lhs, "an integer"),
+        }
+    }
+
+    fn string_binary(&mut self, op: ast::BinaryOp, lhs: Expr, rhs: Expr, span: Span) -> Checked<Expr> {
+        let equal = match op {
+            ast::BinaryOp::Eq => true,
+            ast::BinaryOp::Ne => false,
+            _ => return self.mismatch(&lhs, &format!("an integer on the left of `{}`", op.symbol())),
+        };
+        Ok(typed(ExprKind::StrCompare { equal, lhs: Box::new(lhs), rhs: Box::new(rhs) }, BOOL, span))
+    }
+
+    /// Arithmetic and comparison of two checked integers.
+    pub(super) fn int_binary(&mut self, op: ast::BinaryOp, lhs: Expr, rhs: Expr, span: Span) -> Checked<Expr> {
+        let is_division = matches!(op, ast::BinaryOp::Div | ast::BinaryOp::Rem);
+        if is_division && constant(&rhs) == Some(0) {
+            return self.error(codes::DIVISION_BY_ZERO, rhs.span, "division by zero");
+        }
+        let is_unsigned = lhs.ty.is_uint64() || rhs.ty.is_uint64();
+        if let Some(op) = comparison(op, is_unsigned) {
+            return Ok(boxed_compare(op, lhs, rhs, span));
+        }
+        // The left operand alone decides about a shift, as in C.
+        let ty = match op {
+            ast::BinaryOp::Shl | ast::BinaryOp::Shr => lhs.ty.widened(),
+            _ if is_unsigned => UINT64,
+            _ => INT64,
+        };
+        Ok(boxed_binary(arithmetic(op, ty == UINT64), lhs, rhs, ty, span))
+    }
+
+    fn ternary(&mut self, cond: &ast::Expr, then: &ast::Expr, otherwise: &ast::Expr, span: Span) -> Checked<Expr> {
+        let cond = self.condition(cond);
+        let (then, otherwise) = (self.expr(then), self.expr(otherwise));
+        let (cond, then, otherwise) = (cond?, then?, otherwise?);
+        let ty = match then.ty.join(&otherwise.ty) {
+            Some(ty) if ty.is_int() => ty.widened(),
+            Some(ty) if ty.is_str() => return self.not_supported(span, "a choice between strings"),
+            Some(_) => return self.mismatch(&then, "an integer or a string"),
+            None => return self.mismatch(&otherwise, &format!("{} as on the left of `:`", super::describe(&then.ty))),
+        };
+        let (cond, then, otherwise) = (Box::new(cond), Box::new(then), Box::new(otherwise));
+        Ok(typed(ExprKind::Ternary { cond, then, otherwise }, ty, span))
+    }
+
+    /// The type that is written.
+    pub(super) fn named_type(&mut self, written: &ast::TypeName) -> Checked<Type> {
+        if written.is_struct || written.pointers > 0 {
+            return self.not_supported(written.span, "a pointer type");
+        }
+        if written.name == "string" {
+            let len = written.length.unwrap_or(DEFAULT_STRING_LEN.into());
+            return match u32::try_from(len) {
+                Ok(len @ 1..=256) => Ok(Type::Str { len }),
+                _ => self.error(codes::UNKNOWN_TYPE, written.span, "a string has 1 to 256 bytes"),
+            };
+        }
+        if let Some(ty) = Type::int_named(&written.name) {
+            return Ok(ty);
+        }
+        let mut diagnostic =
+            Diagnostic::error(codes::UNKNOWN_TYPE, written.span, format!("no type is called `{}`", written.name));
+        if let Some(near) = nearest(&written.name, Type::INT_NAMES.into_iter().chain(["string"])) {
+            diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
+        }
+        Err(self.note(diagnostic))
+    }
+
+    fn cast(&mut self, ty: &ast::TypeName, operand: &ast::Expr, span: Span) -> Checked<Expr> {
+        let ty = self.named_type(ty)?;
+        let operand = self.expr(operand)?;
+        match (&ty, &operand.ty) {
+            (Type::Int { .. }, Type::Int { .. }) => Ok(typed(ExprKind::Cast(Box::new(operand)), ty, span)),
+            (Type::Int { .. }, _) => self.mismatch(&operand, "an integer"),
+            _ => self.not_supported(span, "a cast to a string"),
+        }
+    }
+
+    fn inc_dec(&mut self, op: ast::IncDecOp, fix: ast::Fix, place: &ast::Expr, span: Span) -> Checked<Expr> {
+        let delta = int(if op == ast::IncDecOp::Inc { 1 } else { -1 }, INT64, span);
+        let result = if fix == ast::Fix::Prefix { AddResult::New } else { AddResult::Old };
+        self.add_in_place(place, delta, result, span)
+    }
+
+    /// `place += delta`, with the value before or after it.
+    pub(super) fn add_in_place(
+        &mut self,
+        place: &ast::Expr,
+        delta: Expr,
+        result: AddResult,
+        span: Span,
+    ) -> Checked<Expr> {
+        match &place.kind {
+            ast::ExprKind::Map(element) => {
+                let element = self.element(element)?;
+                self.learn_value(element.map, Value::Data(delta.ty.widened()), span)?;
+                let ty = self.element_type(element.map, span)?;
+                Ok(typed(ExprKind::MapAdd { element, delta: Box::new(delta), result }, ty, span))
+            }
+            ast::ExprKind::Var(name) => {
+                let read = self.variable(name, place.span)?;
+                let ExprKind::Var(var) = read.kind else { return Err(Reported) };
+                if !read.ty.is_int() {
+                    return self.mismatch(&read, "an integer");
+                }
+                Ok(typed(ExprKind::VarAdd { var, delta: Box::new(delta), result }, read.ty, span))
+            }
+            _ => self.not_a_place(place),
+        }
+    }
+
+    pub(super) fn not_a_place<T>(&mut self, place: &ast::Expr) -> Checked<T> {
+        let mut diagnostic =
+            Diagnostic::error(codes::NOT_A_PLACE, place.span, "only variables and map elements can be changed");
+        if let ast::ExprKind::Name(name) = &place.kind {
+            diagnostic = match self.params.find(name) {
+                Some(_) => diagnostic.help(format!("`{name}` is a parameter: a constant of the compilation")),
+                None => diagnostic.help(format!("a variable is written `${name}`, a map `@{name}`")),
+            };
+        }
+        Err(self.note(diagnostic))
+    }
+}
+
+fn int_literal(value: u64, span: Span) -> Expr {
+    let ty = if value > i64::MAX as u64 { UINT64 } else { INT64 };
+    int(value as i64, ty, span)
+}
+
+fn text_literal(text: &str, span: Span) -> Expr {
+    typed(ExprKind::Str(text.to_owned()), Type::Str { len: text_len(text) }, span)
+}
+
+fn param_constant(ty: Type, value: &ParamValue, span: Span) -> Expr {
+    match value {
+        ParamValue::Int(value) => int(*value as i64, ty, span),
+        ParamValue::Str(text) => text_literal(text, span),
+    }
+}
+
+fn comparison(op: ast::BinaryOp, is_unsigned: bool) -> Option<CmpOp> {
+    Some(match (op, is_unsigned) {
+        (ast::BinaryOp::Eq, _) => CmpOp::Eq,
+        (ast::BinaryOp::Ne, _) => CmpOp::Ne,
+        (ast::BinaryOp::Lt, false) => CmpOp::Slt,
+        (ast::BinaryOp::Lt, true) => CmpOp::Ult,
+        (ast::BinaryOp::Le, false) => CmpOp::Sle,
+        (ast::BinaryOp::Le, true) => CmpOp::Ule,
+        (ast::BinaryOp::Gt, false) => CmpOp::Sgt,
+        (ast::BinaryOp::Gt, true) => CmpOp::Ugt,
+        (ast::BinaryOp::Ge, false) => CmpOp::Sge,
+        (ast::BinaryOp::Ge, true) => CmpOp::Uge,
+        _ => return None,
+    })
+}
+
+fn arithmetic(op: ast::BinaryOp, is_unsigned: bool) -> BinaryOp {
+    match (op, is_unsigned) {
+        (ast::BinaryOp::Mul, _) => BinaryOp::Mul,
+        (ast::BinaryOp::Div, false) => BinaryOp::Sdiv,
+        (ast::BinaryOp::Div, true) => BinaryOp::Udiv,
+        (ast::BinaryOp::Rem, false) => BinaryOp::Srem,
+        (ast::BinaryOp::Rem, true) => BinaryOp::Urem,
+        (ast::BinaryOp::Add, _) => BinaryOp::Add,
+        (ast::BinaryOp::Sub, _) => BinaryOp::Sub,
+        (ast::BinaryOp::BitAnd, _) => BinaryOp::And,
+        (ast::BinaryOp::BitXor, _) => BinaryOp::Xor,
+        (ast::BinaryOp::BitOr, _) => BinaryOp::Or,
+        (ast::BinaryOp::Shl, _) => BinaryOp::Shl,
+        (ast::BinaryOp::Shr, false) => BinaryOp::Ashr,
+        (ast::BinaryOp::Shr, true) => BinaryOp::Lshr,
+        _ => unreachable!("comparisons and logical operators are handled before"),
+    }
+}

@@ -1,0 +1,318 @@
+//! The maps: shapes learnt from every use, and their final layouts.
+
+use std::collections::HashSet;
+
+use pfscript_grammar::{Diagnostic, Span, ast};
+
+use super::program::{Element, Expr};
+use super::types::Type;
+use super::{Checked, Checker, describe};
+use crate::catalog::{codes, nearest};
+use crate::manifest::{self, MapInfo, MapKind, MapRef, MapValue, Member};
+
+/// How many elements a map holds unless the script says otherwise. Memory grows with use, not
+/// with this number, but for 16 bytes of hash table per element.
+pub const DEFAULT_MAX_ENTRIES: u32 = 65536;
+
+/// All maps in the order of their first mention.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MapTable {
+    shapes: Vec<Shape>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Shape {
+    name: String,
+    key: Option<Vec<Type>>,
+    key_span: Span,
+    value: Option<Value>,
+    value_span: Span,
+    declared: Option<(MapKind, u32)>,
+    span: Span,
+}
+
+/// What a map holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Plain values.
+    Data(Type),
+    /// An aggregation.
+    Aggregate(MapValue),
+}
+
+impl MapTable {
+    fn find_or_add(&mut self, name: &ast::Ident) -> MapRef {
+        let found = self.shapes.iter().position(|shape| shape.name == name.name);
+        let index = found.unwrap_or_else(|| {
+            let shape = Shape {
+                name: name.name.clone(),
+                key: None,
+                key_span: name.span,
+                value: None,
+                value_span: name.span,
+                declared: None,
+                span: name.span,
+            };
+            self.shapes.push(shape);
+            self.shapes.len() - 1
+        });
+        MapRef(index as u32)
+    }
+
+    /// What the map holds, as far as is known.
+    pub fn value(&self, map: MapRef) -> Option<&Value> {
+        self.shapes[map.0 as usize].value.as_ref()
+    }
+
+    /// The final layouts, in the order of the [`MapRef`]s.
+    pub fn into_infos(self) -> Vec<MapInfo> {
+        let mut symbols = HashSet::from([manifest::EVENTS_MAP.to_owned()]);
+        self.shapes.into_iter().map(|shape| layout(shape, &mut symbols)).collect()
+    }
+}
+
+fn layout(shape: Shape, symbols: &mut HashSet<String>) -> MapInfo {
+    let (key, key_size) = key_layout(shape.key.unwrap_or_default());
+    let value = match shape.value {
+        None => MapValue::Data(super::types::INT64.data().expect("integers have bytes")),
+        Some(Value::Data(ty)) => MapValue::Data(ty.data().expect("only data is stored in maps")),
+        Some(Value::Aggregate(value)) => value,
+    };
+    let (kind, max_entries) = storage(shape.declared, &value, key.is_empty());
+    MapInfo {
+        symbol: unique_symbol(&shape.name, symbols),
+        name: shape.name,
+        kind,
+        key_size: if key.is_empty() { 4 } else { key_size },
+        key,
+        value_size: value_size(&value),
+        value,
+        max_entries,
+        span: shape.span,
+    }
+}
+
+/// How the kernel stores the map: what the declaration says, else what its value needs.
+fn storage(declared: Option<(MapKind, u32)>, value: &MapValue, is_scalar: bool) -> (MapKind, u32) {
+    let is_data = matches!(value, MapValue::Data(_));
+    match (declared, is_scalar) {
+        (Some(declared), false) => declared,
+        (_, true) if is_data => (MapKind::Array, 1),
+        (_, true) => (MapKind::PercpuArray, 1),
+        (None, false) if is_data => (MapKind::Hash, DEFAULT_MAX_ENTRIES),
+        (None, false) => (MapKind::PercpuHash, DEFAULT_MAX_ENTRIES),
+    }
+}
+
+fn key_layout(types: Vec<Type>) -> (Vec<Member>, u32) {
+    let mut offset = 0u32;
+    let members: Vec<Member> = types
+        .iter()
+        .map(|ty| {
+            let ty = ty.data().expect("only data is taken for a key");
+            let member = Member { offset: offset.next_multiple_of(ty.align()), ty };
+            offset = member.offset + member.ty.size();
+            member
+        })
+        .collect();
+    let align = members.iter().map(|member| member.ty.align()).max().unwrap_or(1);
+    (members, offset.next_multiple_of(align))
+}
+
+/// Bytes of one CPU's value.
+fn value_size(value: &MapValue) -> u32 {
+    match value {
+        MapValue::Data(ty) => ty.size().next_multiple_of(8),
+        MapValue::Count | MapValue::Sum { .. } => 8,
+        MapValue::Min { .. } | MapValue::Max { .. } | MapValue::Avg { .. } | MapValue::Stats { .. } => 16,
+        MapValue::Hist => manifest::HIST_BUCKETS * 8,
+        MapValue::Lhist { min, max, step } => (lhist_steps(*min, *max, *step) as u32 + 2) * 8,
+    }
+}
+
+/// The number of steps between the ends of a linear histogram.
+pub fn lhist_steps(min: i64, max: i64, step: i64) -> u64 {
+    (max.wrapping_sub(min) as u64).div_ceil(step as u64)
+}
+
+/// The kernel takes 15 bytes of `[A-Za-z0-9_.]` for a name.
+fn unique_symbol(name: &str, taken: &mut HashSet<String>) -> String {
+    let base: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).take(15).collect();
+    let base = if base.is_empty() { "anonymous".to_owned() } else { base };
+    let numbered = (1..).map(|number| {
+        let suffix = format!("_{number}");
+        format!("{}{suffix}", &base[..base.len().min(15 - suffix.len())])
+    });
+    let symbol = std::iter::once(base.clone()).chain(numbered).find(|symbol| !taken.contains(symbol));
+    let symbol = symbol.expect("there are more numbers than maps");
+    taken.insert(symbol.clone());
+    symbol
+}
+
+impl Checker<'_> {
+    /// `let @m = kind(size);`
+    pub(super) fn map_decls(&mut self, script: &ast::Script) {
+        for decl in script.map_decls() {
+            let Ok(declared) = self.map_decl(decl) else { continue };
+            let map = self.maps.find_or_add(&decl.name);
+            self.maps.shapes[map.0 as usize].declared = Some(declared);
+        }
+    }
+
+    fn map_decl(&mut self, decl: &ast::MapDecl) -> Checked<(MapKind, u32)> {
+        let kind = match decl.kind.name.as_str() {
+            "hash" => MapKind::Hash,
+            "lruhash" => MapKind::LruHash,
+            "percpuhash" => MapKind::PercpuHash,
+            other => {
+                let mut diagnostic = Diagnostic::error(
+                    codes::UNKNOWN_NAME,
+                    decl.kind.span,
+                    format!("no kind of map is called `{other}`"),
+                );
+                diagnostic = diagnostic.help("the kinds are hash, lruhash and percpuhash");
+                return Err(self.note(diagnostic));
+            }
+        };
+        let Some(size) = &decl.size else { return Ok((kind, DEFAULT_MAX_ENTRIES)) };
+        let entries = self.positive_constant(size, "a map's size")?;
+        match u32::try_from(entries) {
+            Ok(entries) if entries <= 1 << 26 => Ok((kind, entries)),
+            _ => self.error(codes::NOT_POSITIVE, size.span, "a map holds at most 67108864 elements"),
+        }
+    }
+
+    /// `@m`, without a look at its key.
+    pub(super) fn map_named(&mut self, name: &ast::Ident) -> MapRef {
+        self.maps.find_or_add(name)
+    }
+
+    /// `@m[key]`: checks the key, and lets the map learn from it.
+    pub(super) fn element(&mut self, element: &ast::MapElement) -> Checked<Element> {
+        let map = self.map_named(&element.map);
+        let keys = self.key_parts(&element.keys)?;
+        self.learn_key(map, &keys, element.map.span)?;
+        Ok(Element { map, key: keys })
+    }
+
+    /// The parts of a key; `@m[(a, b)]` is `@m[a, b]`.
+    pub(super) fn key_parts(&mut self, keys: &[ast::Expr]) -> Checked<Vec<Expr>> {
+        let mut parts = Vec::with_capacity(keys.len());
+        for key in keys {
+            match &key.kind {
+                ast::ExprKind::Tuple(elements) => parts.extend(self.key_parts(elements)?),
+                _ => parts.push(self.data_expr(key)?),
+            }
+        }
+        Ok(parts)
+    }
+
+    pub(super) fn learn_key(&mut self, map: MapRef, keys: &[Expr], at: Span) -> Checked<()> {
+        let found: Vec<Type> = keys.iter().map(|key| key.ty.clone()).collect();
+        let span = keys.iter().map(|key| key.span).reduce(Span::to).unwrap_or(at);
+        let shape = &mut self.maps.shapes[map.0 as usize];
+        let Some(known) = &shape.key else {
+            shape.key = Some(found);
+            shape.key_span = span;
+            return Ok(());
+        };
+        let joined: Option<Vec<Type>> = match known.len() == found.len() {
+            true => known.iter().zip(&found).map(|(a, b)| a.join(b)).collect(),
+            false => None,
+        };
+        if let Some(joined) = joined {
+            shape.key = Some(joined);
+            return Ok(());
+        }
+        let (name, first, known) = (shape.name.clone(), shape.key_span, describe_key(known));
+        let message = format!("map @{name} is used with two kinds of keys");
+        let diagnostic = Diagnostic::error(codes::KEY_SHAPE, span, message)
+            .label(format!("here the key is {}", describe_key(&found)))
+            .also(first, format!("first used here with {known}"))
+            .help("give the second use a map of its own, or the same key");
+        Err(self.note(diagnostic))
+    }
+
+    /// Lets the map learn that it holds `value`.
+    pub(super) fn learn_value(&mut self, map: MapRef, value: Value, span: Span) -> Checked<()> {
+        let shape = &mut self.maps.shapes[map.0 as usize];
+        let joined = match (&shape.value, &value) {
+            (None, value) => {
+                shape.value_span = span;
+                Some(value.clone())
+            }
+            (Some(Value::Data(a)), Value::Data(b)) => a.join(b).map(Value::Data),
+            (Some(known), found) if known == found => Some(value.clone()),
+            // `@x = count(); @x = 0` is how bpftrace scripts start over; here it is `zero(@x)`.
+            _ => None,
+        };
+        if joined.is_some() {
+            shape.value = joined;
+            return Ok(());
+        }
+        let known = shape.value.as_ref().map(describe_value).unwrap_or_default();
+        let (name, first) = (shape.name.clone(), shape.value_span);
+        let message = format!("map @{name} holds {known}, this is {}", describe_value(&value));
+        let diagnostic = Diagnostic::error(codes::VALUE_SHAPE, span, message).also(first, "first written here");
+        Err(self.note(diagnostic))
+    }
+
+    /// The type of a plain element that is read.
+    pub(super) fn element_type(&mut self, map: MapRef, at: Span) -> Checked<Type> {
+        match self.maps.value(map).cloned() {
+            Some(Value::Data(ty)) => Ok(ty),
+            Some(Value::Aggregate(value)) => {
+                let message = format!("{} cannot be read in an expression", describe_value(&Value::Aggregate(value)));
+                let diagnostic = Diagnostic::error(codes::NOT_SUPPORTED, at, message)
+                    .help("count with `++` or `+=` where the value is needed in the script");
+                Err(self.note(diagnostic))
+            }
+            None if self.is_settled => self.never_written(map, at),
+            None => Err(super::Reported),
+        }
+    }
+
+    fn never_written<T>(&mut self, map: MapRef, at: Span) -> Checked<T> {
+        let name = self.maps.shapes[map.0 as usize].name.clone();
+        let message = format!("map @{name} is read, but never written");
+        let mut diagnostic = Diagnostic::error(codes::UNKNOWN_MAP, at, message);
+        let written = self.maps.shapes.iter().filter(|shape| shape.value.is_some()).map(|shape| shape.name.as_str());
+        if let Some(near) = nearest(&name, written) {
+            diagnostic = diagnostic.help(format!("there is a map @{near}"));
+        }
+        Err(self.note(diagnostic))
+    }
+}
+
+fn describe_key(types: &[Type]) -> String {
+    match types {
+        [] => "no key".into(),
+        [only] => describe(only),
+        several => {
+            let parts: Vec<String> = several.iter().map(Type::to_string).collect();
+            format!("({})", parts.join(", "))
+        }
+    }
+}
+
+fn describe_value(value: &Value) -> String {
+    match value {
+        Value::Data(Type::Int { .. }) => "integers".into(),
+        Value::Data(Type::Str { .. }) => "strings".into(),
+        Value::Data(ty) => describe(ty),
+        Value::Aggregate(value) => format!(
+            "{}()",
+            match value {
+                MapValue::Data(_) => "value",
+                MapValue::Count => "count",
+                MapValue::Sum { .. } => "sum",
+                MapValue::Min { .. } => "min",
+                MapValue::Max { .. } => "max",
+                MapValue::Avg { .. } => "avg",
+                MapValue::Stats { .. } => "stats",
+                MapValue::Hist => "hist",
+                MapValue::Lhist { .. } => "lhist",
+            }
+        ),
+    }
+}

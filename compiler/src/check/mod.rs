@@ -1,0 +1,187 @@
+//! The meaning of a script: syntax tree to [`CheckedProgram`]. The only place where errors about
+//! meaning arise; whatever passes here can be lowered.
+//!
+//! Maps get their types from all their uses, in all probes. So the probes are walked again and
+//! again until no map's shape changes, and once more to produce the program and the errors. A
+//! shape only ever grows ([`Type::join`]), which ends the repetition.
+
+mod attach_point;
+mod call;
+mod constant;
+mod expr;
+mod maps;
+pub mod params;
+pub mod program;
+mod record;
+mod scope;
+mod stmt;
+pub mod types;
+
+pub use self::maps::lhist_steps;
+use pfscript_grammar::{Code, Diagnostic, Severity, Span, ast};
+
+use self::maps::MapTable;
+use self::params::ParamTable;
+use self::program::{CheckedProbe, CheckedProgram, CheckedTarget, Expr, Stmt};
+use self::scope::ProbeScope;
+use self::types::Type;
+use crate::artifact::Options;
+use crate::catalog::codes;
+use crate::kernel::KernelInfo;
+use crate::manifest::RecordLayout;
+
+/// Says that the error has been noted already, and nothing more is to be said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Reported;
+
+/// A value, unless an error about it was noted.
+type Checked<T> = Result<T, Reported>;
+
+/// Checks `script` for the machine that `kernel` describes.
+///
+/// # Errors
+/// All errors of the script, in the order of their places.
+pub fn check(
+    script: &ast::Script,
+    kernel: &dyn KernelInfo,
+    options: &Options,
+) -> Result<CheckedProgram, Vec<Diagnostic>> {
+    let mut checker = Checker::new(kernel, options);
+    checker.params.declare(script, options, &mut checker.diagnostics);
+    let declared = std::mem::take(&mut checker.diagnostics);
+    let targets = checker.settle(script);
+    checker.diagnostics.extend(declared);
+    checker.warn_of_unused_params();
+    checker.finish(targets)
+}
+
+struct Checker<'a> {
+    kernel: &'a dyn KernelInfo,
+    positional: &'a [String],
+    params: ParamTable,
+    maps: MapTable,
+    records: Vec<RecordLayout>,
+    notes: Vec<String>,
+    diagnostics: Vec<Diagnostic>,
+    /// Shapes of maps are final: what is still unknown is an error.
+    is_settled: bool,
+    probe: ProbeScope,
+}
+
+impl<'a> Checker<'a> {
+    fn new(kernel: &'a dyn KernelInfo, options: &'a Options) -> Self {
+        Self {
+            kernel,
+            positional: &options.positional,
+            params: ParamTable::default(),
+            maps: MapTable::default(),
+            records: Vec::new(),
+            notes: Vec::new(),
+            diagnostics: Vec::new(),
+            is_settled: false,
+            probe: ProbeScope::default(),
+        }
+    }
+
+    /// Walks the probes until the maps' shapes stand, then for good.
+    fn settle(&mut self, script: &ast::Script) -> Vec<CheckedTarget> {
+        loop {
+            let before = self.maps.clone();
+            let targets = self.pass(script);
+            if self.is_settled {
+                return targets;
+            }
+            self.is_settled = self.maps == before;
+        }
+    }
+
+    fn pass(&mut self, script: &ast::Script) -> Vec<CheckedTarget> {
+        self.diagnostics.clear();
+        self.records.clear();
+        self.notes.clear();
+        self.map_decls(script);
+        let mut targets = Vec::new();
+        for probe in script.probes() {
+            for target in &probe.targets {
+                let checked = self.target(targets.len(), target, probe);
+                targets.push(checked);
+            }
+        }
+        targets
+    }
+
+    fn target(&mut self, index: usize, target: &ast::Target, probe: &ast::Probe) -> CheckedTarget {
+        let points = self.alternatives(target);
+        let alternatives = points.into_iter().map(|point| self.probe(index, point, probe)).collect();
+        CheckedTarget { alternatives, span: target.span }
+    }
+
+    fn probe(&mut self, index: usize, point: attach_point::Point, probe: &ast::Probe) -> CheckedProbe {
+        self.probe = ProbeScope::new(point.attach.clone(), point.text.clone(), point.format);
+        let predicate = probe.predicate.as_ref().and_then(|predicate| self.condition(predicate).ok());
+        let body = self.block(&probe.body);
+        CheckedProbe {
+            symbol: format!("t{index}_{}", point.tag),
+            attach: point.attach,
+            probe: point.text,
+            span: point.span,
+            predicate,
+            body,
+            vars: std::mem::take(&mut self.probe.vars),
+        }
+    }
+
+    fn block(&mut self, block: &ast::Block) -> Vec<Stmt> {
+        self.probe.scopes.push(Vec::new());
+        let mut stmts = Vec::with_capacity(block.stmts.len());
+        for stmt in &block.stmts {
+            // An error is noted; the statements behind it are checked all the same.
+            let _ = self.stmt(stmt, &mut stmts);
+        }
+        self.probe.scopes.pop();
+        stmts
+    }
+
+    fn warn_of_unused_params(&mut self) {
+        for (name, span) in self.params.unused() {
+            let message = format!("parameter `{name}` is never used");
+            self.note(Diagnostic::warning(codes::UNUSED_PARAM, span, message));
+        }
+    }
+
+    fn finish(mut self, targets: Vec<CheckedTarget>) -> Result<CheckedProgram, Vec<Diagnostic>> {
+        self.diagnostics.sort_by_key(|diagnostic| diagnostic.primary.span.start);
+        if self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+            return Err(self.diagnostics);
+        }
+        let maps = self.maps.into_infos();
+        Ok(CheckedProgram { targets, maps, records: self.records, notes: self.notes, warnings: self.diagnostics })
+    }
+
+    /// Notes a diagnostic, once: the body of a probe is checked for each of its attach points.
+    fn note(&mut self, diagnostic: Diagnostic) -> Reported {
+        if !self.diagnostics.contains(&diagnostic) {
+            self.diagnostics.push(diagnostic);
+        }
+        Reported
+    }
+
+    fn error<T>(&mut self, code: Code, span: Span, message: impl Into<String>) -> Checked<T> {
+        Err(self.note(Diagnostic::error(code, span, message)))
+    }
+
+    fn mismatch<T>(&mut self, found: &Expr, wanted: &str) -> Checked<T> {
+        let message = format!("{wanted} is needed here, this is {}", describe(&found.ty));
+        self.error(codes::TYPE_MISMATCH, found.span, message)
+    }
+}
+
+/// A type as a message names it.
+fn describe(ty: &Type) -> String {
+    match ty {
+        Type::None => "a call without a value".into(),
+        Type::Int { .. } => format!("an integer ({ty})"),
+        Type::Str { .. } => "a string".into(),
+        Type::Time => "a moment in time".into(),
+    }
+}

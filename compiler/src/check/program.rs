@@ -1,0 +1,275 @@
+//! The checked program: every name resolved, every expression typed, every constant known.
+//! Whatever lowering meets here can be lowered.
+
+use cranelift_entity::{PrimaryMap, entity_impl};
+use pfscript_grammar::{Diagnostic, Span};
+
+use super::types::Type;
+use crate::catalog::builtins::Source;
+use crate::ir::{BinaryOp, CmpOp};
+use crate::manifest::{AttachSpec, MapInfo, MapRef, RecordLayout};
+
+/// A script that means something.
+#[derive(Clone, Debug, Default)]
+pub struct CheckedProgram {
+    /// One for each element of the probes' comma lists, in the script's order.
+    pub targets: Vec<CheckedTarget>,
+    /// The maps with their final layouts.
+    pub maps: Vec<MapInfo>,
+    /// The records with their final layouts.
+    pub records: Vec<RecordLayout>,
+    /// Remarks for `-v` and the dumps.
+    pub notes: Vec<String>,
+    /// What is legal but surely not meant.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// `A or B or C` with the body, checked for each alternative.
+#[derive(Clone, Debug)]
+pub struct CheckedTarget {
+    /// In order of preference.
+    pub alternatives: Vec<CheckedProbe>,
+    /// Where it is written.
+    pub span: Span,
+}
+
+/// What becomes one eBPF program.
+#[derive(Clone, Debug)]
+pub struct CheckedProbe {
+    /// The program's symbol.
+    pub symbol: String,
+    /// What it is attached to.
+    pub attach: AttachSpec,
+    /// The attach point spelled out in full.
+    pub probe: String,
+    /// Where the attach point is written.
+    pub span: Span,
+    /// The body runs when this is not zero.
+    pub predicate: Option<Expr>,
+    /// The statements.
+    pub body: Vec<Stmt>,
+    /// The scratch variables.
+    pub vars: PrimaryMap<Var, VarData>,
+}
+
+/// A scratch variable.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Var(u32);
+entity_impl!(Var, "$");
+
+/// A scratch variable's contents.
+#[derive(Clone, Debug)]
+pub struct VarData {
+    /// Its name, without `$`.
+    pub name: String,
+    /// Its type: a 64-bit integer or a string.
+    pub ty: Type,
+    /// Where it is first assigned.
+    pub span: Span,
+}
+
+/// A typed expression.
+#[derive(Clone, Debug)]
+pub struct Expr {
+    /// What it is.
+    pub kind: ExprKind,
+    /// Its type.
+    pub ty: Type,
+    /// Where it is written.
+    pub span: Span,
+}
+
+/// Which value an addition in place has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddResult {
+    /// The one before (`x++`).
+    Old,
+    /// The one after (`++x`).
+    New,
+}
+
+/// The kinds of typed expressions.
+#[derive(Clone, Debug)]
+pub enum ExprKind {
+    /// A number, as the bits of its 64-bit value.
+    Int(i64),
+    /// A text.
+    Str(String),
+    /// A variable.
+    Var(Var),
+    /// A builtin or field, read from where its row says.
+    Read(Source),
+    /// A map element's value.
+    MapLoad(Element),
+    /// 1 when there is such an element.
+    MapHasKey(Element),
+    /// Removes the element; 1 when there was one.
+    MapDelete(Element),
+    /// One atomic addition to a map element.
+    MapAdd {
+        /// The element.
+        element: Element,
+        /// What is added.
+        delta: Box<Expr>,
+        /// Which value it has.
+        result: AddResult,
+    },
+    /// An addition to a variable.
+    VarAdd {
+        /// The variable.
+        var: Var,
+        /// What is added.
+        delta: Box<Expr>,
+        /// Which value it has.
+        result: AddResult,
+    },
+    /// Arithmetic, the sign resolved.
+    Binary {
+        /// Which operation.
+        op: BinaryOp,
+        /// Left operand.
+        lhs: Box<Expr>,
+        /// Right operand.
+        rhs: Box<Expr>,
+    },
+    /// A comparison of integers, the sign resolved.
+    Compare {
+        /// Which comparison.
+        op: CmpOp,
+        /// Left operand.
+        lhs: Box<Expr>,
+        /// Right operand.
+        rhs: Box<Expr>,
+    },
+    /// A comparison of strings.
+    StrCompare {
+        /// `==`, else `!=`.
+        equal: bool,
+        /// Left operand.
+        lhs: Box<Expr>,
+        /// Right operand.
+        rhs: Box<Expr>,
+    },
+    /// `&&` or `||`: the right side runs only when the left does not decide.
+    Logical {
+        /// `&&`, else `||`.
+        is_and: bool,
+        /// Left operand.
+        lhs: Box<Expr>,
+        /// Right operand.
+        rhs: Box<Expr>,
+    },
+    /// `cond ? then : otherwise`, of integers.
+    Ternary {
+        /// The condition.
+        cond: Box<Expr>,
+        /// Value when it is not zero.
+        then: Box<Expr>,
+        /// Value when it is zero.
+        otherwise: Box<Expr>,
+    },
+    /// An integer cut to the width of the expression's type.
+    Cast(Box<Expr>),
+    /// `str(address)`
+    ReadStr {
+        /// In user space, else in the kernel.
+        user: bool,
+        /// The address.
+        addr: Box<Expr>,
+    },
+}
+
+/// `@map[key]`
+#[derive(Clone, Debug)]
+pub struct Element {
+    /// The map.
+    pub map: MapRef,
+    /// The key's parts, as many as the map has.
+    pub key: Vec<Expr>,
+}
+
+/// A statement.
+#[derive(Clone, Debug)]
+pub struct Stmt {
+    /// What it is.
+    pub kind: StmtKind,
+    /// Where it is written.
+    pub span: Span,
+}
+
+/// The kinds of statements.
+#[derive(Clone, Debug)]
+pub enum StmtKind {
+    /// An expression for its effect.
+    Eval(Expr),
+    /// `$x = value`
+    SetVar {
+        /// The variable.
+        var: Var,
+        /// The value.
+        value: Expr,
+    },
+    /// `@m[k] = value`
+    SetMap {
+        /// The element.
+        element: Element,
+        /// The value.
+        value: Expr,
+    },
+    /// `@m[k] = count()` and its kind.
+    Aggregate {
+        /// The element.
+        element: Element,
+        /// The value taken in.
+        value: Expr,
+    },
+    /// `if`
+    If {
+        /// The condition.
+        cond: Expr,
+        /// Run when it is not zero.
+        then: Vec<Stmt>,
+        /// Run when it is zero.
+        otherwise: Vec<Stmt>,
+    },
+    /// `every step of value`
+    Every {
+        /// N, positive.
+        step: i64,
+        /// X.
+        of: Expr,
+        /// Run when X is a positive multiple of N.
+        body: Vec<Stmt>,
+    },
+    /// `for ($i : low..high)`
+    ForRange {
+        /// The loop variable.
+        var: Var,
+        /// First value.
+        low: i64,
+        /// One past the last value.
+        high: i64,
+        /// Run for each value.
+        body: Vec<Stmt>,
+    },
+    /// `unroll(n)`
+    Unroll {
+        /// How many copies.
+        count: u32,
+        /// The body.
+        body: Vec<Stmt>,
+    },
+    /// Sends a record.
+    Output {
+        /// Index into [`CheckedProgram::records`].
+        record: usize,
+        /// The values of the fields that have bytes in the record, in order.
+        fields: Vec<Expr>,
+    },
+    /// Ends the program.
+    Return,
+    /// Leaves the loop.
+    Break,
+    /// Goes to the loop's next round.
+    Continue,
+}

@@ -1,0 +1,142 @@
+//! Records: what `emit`, `printf` and their kind send, laid out once for both sides.
+
+use pfscript_grammar::{Diagnostic, Span, ast};
+
+use super::program::{Expr, ExprKind, StmtKind};
+use super::types::Type;
+use super::{Checked, Checker};
+use crate::catalog::codes;
+use crate::format;
+use crate::manifest::{
+    Action, Constant, ConversionKind, FieldPlace, FormatPiece, RecordField, RecordHeader, RecordLayout,
+};
+
+impl Checker<'_> {
+    /// `emit(time, pid, n = @count)`
+    pub(super) fn emit(&mut self, args: &[ast::Arg], span: Span) -> Checked<StmtKind> {
+        let mut fields: Vec<(String, Expr)> = Vec::with_capacity(args.len());
+        for arg in args {
+            let name = self.field_name(arg)?;
+            if fields.iter().any(|(taken, _)| *taken == name) {
+                let message = format!("two fields are called `{name}`");
+                let diagnostic = Diagnostic::error(codes::FIELD_NAME, arg.value.span, message);
+                return Err(self.note(diagnostic.help("give one of them a name of its own: `name = value`")));
+            }
+            let value = self.expr(&arg.value)?;
+            if value.ty == Type::None {
+                return self.mismatch(&value, "an integer or a string");
+            }
+            fields.push((name, value));
+        }
+        Ok(self.record(Action::Emit { sequence: None }, fields, span))
+    }
+
+    /// The given name, or the last name of what is written.
+    fn field_name(&mut self, arg: &ast::Arg) -> Checked<String> {
+        if let Some(name) = &arg.name {
+            return Ok(name.name.clone());
+        }
+        match &arg.value.kind {
+            ast::ExprKind::Name(name) | ast::ExprKind::Var(name) => Ok(name.clone()),
+            ast::ExprKind::Field { field, .. } => Ok(field.name.clone()),
+            ast::ExprKind::Map(element) if !element.map.name.is_empty() => Ok(element.map.name.clone()),
+            _ => {
+                let diagnostic = Diagnostic::error(codes::FIELD_NAME, arg.value.span, "this field needs a name");
+                Err(self.note(diagnostic.help("write `name = value`")))
+            }
+        }
+    }
+
+    /// `printf("format", ...)`
+    pub(super) fn printf(&mut self, args: &[ast::Arg], span: Span) -> Checked<StmtKind> {
+        let ast::ExprKind::Str(text) = &args[0].value.kind else {
+            return self.error(codes::FORMAT, args[0].value.span, "the format is a string literal");
+        };
+        let parsed = match format::parse(text) {
+            Ok(parsed) => parsed,
+            Err(why) => return self.error(codes::FORMAT, args[0].value.span, why),
+        };
+        let mut fields = Vec::with_capacity(args.len() - 1);
+        for arg in &args[1..] {
+            fields.push((String::new(), self.data_expr(&arg.value)?));
+        }
+        let conversions: Vec<ConversionKind> = parsed
+            .pieces
+            .iter()
+            .filter_map(|piece| match piece {
+                FormatPiece::Conversion(conversion) => Some(conversion.kind),
+                FormatPiece::Literal(_) => None,
+            })
+            .collect();
+        self.conversions_fit(&conversions, &fields, args[0].value.span)?;
+        Ok(self.record(Action::Printf(parsed), fields, span))
+    }
+
+    fn conversions_fit(&mut self, kinds: &[ConversionKind], fields: &[(String, Expr)], at: Span) -> Checked<()> {
+        if kinds.len() != fields.len() {
+            let message = format!("the format has {}, {} given", conversions(kinds.len()), arguments(fields.len()));
+            return self.error(codes::FORMAT, at, message);
+        }
+        for (kind, (_, value)) in kinds.iter().zip(fields) {
+            match (kind, value.ty.is_str()) {
+                (ConversionKind::Str, true) => {}
+                (ConversionKind::Str, false) => return self.unfit(value, "%s shows a string", "use %d"),
+                (_, true) => return self.unfit(value, "only %s shows a string", "use %s"),
+                (_, false) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn unfit(&mut self, value: &Expr, rule: &str, help: &str) -> Checked<()> {
+        let message = format!("{rule}, this is {}", super::describe(&value.ty));
+        let diagnostic = Diagnostic::error(codes::FORMAT, value.span, message);
+        Err(self.note(diagnostic.help(help)))
+    }
+
+    /// Lays out a record, or finds the one that the same call got for another attach point.
+    pub(super) fn record(&mut self, action: Action, fields: Vec<(String, Expr)>, span: Span) -> StmtKind {
+        let (layout, fields) = lay_out(action, fields, span);
+        let found = self.records.iter().position(|known| *known == layout);
+        let record = found.unwrap_or_else(|| {
+            self.records.push(layout);
+            self.records.len() - 1
+        });
+        StmtKind::Output { record, fields }
+    }
+}
+
+fn lay_out(action: Action, fields: Vec<(String, Expr)>, span: Span) -> (RecordLayout, Vec<Expr>) {
+    let mut end = RecordHeader::SIZE;
+    let mut places = Vec::with_capacity(fields.len());
+    let mut values = Vec::with_capacity(fields.len());
+    for (name, value) in fields {
+        let place = match (&value.kind, value.ty.data()) {
+            (ExprKind::Int(number), _) => FieldPlace::Constant(Constant::Int(shown(*number, &value.ty))),
+            (ExprKind::Str(text), _) => FieldPlace::Constant(Constant::Str(text.clone())),
+            (_, None) => FieldPlace::Timestamp,
+            (_, Some(ty)) => {
+                let offset = end.next_multiple_of(ty.align());
+                end = offset + ty.size();
+                values.push(value);
+                FieldPlace::At { offset, ty }
+            }
+        };
+        places.push(RecordField { name, place });
+    }
+    let layout = RecordLayout { size: end.next_multiple_of(8), action, fields: places, span };
+    (layout, values)
+}
+
+/// The number that the bits of a constant mean.
+fn shown(bits: i64, ty: &Type) -> i128 {
+    if ty.is_uint64() { i128::from(bits as u64) } else { i128::from(bits) }
+}
+
+fn conversions(count: usize) -> String {
+    format!("{count} conversion{}", if count == 1 { "" } else { "s" })
+}
+
+fn arguments(count: usize) -> String {
+    format!("{count} argument{}", if count == 1 { " is" } else { "s are" })
+}

@@ -1,0 +1,55 @@
+//! What is visible at one place in one probe.
+
+use cranelift_entity::PrimaryMap;
+use pfscript_grammar::Span;
+
+use super::program::{Var, VarData};
+use super::types::Type;
+use crate::kernel::{TracepointFormat, Unavailable};
+use crate::manifest::AttachSpec;
+
+/// The probe being checked, its variables and blocks.
+pub struct ProbeScope {
+    /// What it is attached to.
+    pub attach: AttachSpec,
+    /// The attach point in full: the value of `probe`.
+    pub text: String,
+    /// The layout of the tracepoint's record.
+    pub format: Option<Result<TracepointFormat, Unavailable>>,
+    /// All variables.
+    pub vars: PrimaryMap<Var, VarData>,
+    /// The variables visible in each open block, the innermost last.
+    pub scopes: Vec<Vec<Var>>,
+    /// How many loops are open.
+    pub loops: u32,
+}
+
+impl Default for ProbeScope {
+    fn default() -> Self {
+        Self::new(AttachSpec::Begin, String::new(), None)
+    }
+}
+
+impl ProbeScope {
+    /// The scope at the start of a probe.
+    pub fn new(attach: AttachSpec, text: String, format: Option<Result<TracepointFormat, Unavailable>>) -> Self {
+        Self { attach, text, format, vars: PrimaryMap::new(), scopes: vec![Vec::new()], loops: 0 }
+    }
+
+    /// The visible variable of that name.
+    pub fn find(&self, name: &str) -> Option<Var> {
+        self.scopes.iter().rev().flat_map(|scope| scope.iter().rev()).copied().find(|&var| self.vars[var].name == name)
+    }
+
+    /// A variable of that name that went out of sight with its block.
+    pub fn find_gone(&self, name: &str) -> Option<Var> {
+        self.vars.keys().find(|&var| self.vars[var].name == name)
+    }
+
+    /// Declares a variable in the innermost block.
+    pub fn declare(&mut self, name: &str, ty: Type, span: Span) -> Var {
+        let var = self.vars.push(VarData { name: name.to_owned(), ty, span });
+        self.scopes.last_mut().expect("a probe has its own scope").push(var);
+        var
+    }
+}

@@ -1,0 +1,233 @@
+//! Statements.
+
+use pfscript_grammar::{Diagnostic, Span, ast};
+
+use super::constant::constant;
+use super::maps::Value;
+use super::program::{AddResult, Expr, ExprKind, Stmt, StmtKind, Var};
+use super::types::{INT64, Type};
+use super::{Checked, Checker};
+use crate::catalog::codes;
+
+/// The most rounds of a loop and copies of an unrolled body.
+const MAX_ROUNDS: i64 = 1_000_000;
+const MAX_COPIES: i64 = 100;
+
+impl Checker<'_> {
+    /// Checks a statement and adds what it becomes to `out`.
+    pub(super) fn stmt(&mut self, stmt: &ast::Stmt, out: &mut Vec<Stmt>) -> Checked<()> {
+        let span = stmt.span;
+        self.warn_of_unreachable(out, span);
+        let kind = match &stmt.kind {
+            ast::StmtKind::Expr(expr) => return self.expr_stmt(expr, out),
+            ast::StmtKind::Assign { place, op, value } => self.assign(place, *op, value, span)?,
+            ast::StmtKind::Let { name, ty, value } => self.let_stmt(name, ty.as_ref(), value.as_ref(), span)?,
+            ast::StmtKind::If { cond, then, otherwise } => {
+                let cond = self.condition(cond);
+                let then = self.block(then);
+                let otherwise = otherwise.as_ref().map(|block| self.block(block)).unwrap_or_default();
+                StmtKind::If { cond: cond?, then, otherwise }
+            }
+            ast::StmtKind::Every { step, of, body } => {
+                let step = self.positive_constant(step, "the step of `every`");
+                let of = self.int_expr(of);
+                let body = self.block(body);
+                StmtKind::Every { step: step?, of: of?, body }
+            }
+            ast::StmtKind::ForRange { var, low, high, body } => self.for_range(var, low, high, body)?,
+            ast::StmtKind::Unroll { count, body } => self.unroll(count, body)?,
+            ast::StmtKind::ForMap { map, .. } => return self.not_supported(map.span, "a loop over a map"),
+            ast::StmtKind::Return => StmtKind::Return,
+            ast::StmtKind::Break => self.in_loop(StmtKind::Break, span)?,
+            ast::StmtKind::Continue => self.in_loop(StmtKind::Continue, span)?,
+            ast::StmtKind::Block(block) => {
+                out.extend(self.block(block));
+                return Ok(());
+            }
+        };
+        out.push(Stmt { kind, span });
+        Ok(())
+    }
+
+    fn warn_of_unreachable(&mut self, before: &[Stmt], span: Span) {
+        if let Some(Stmt { kind: StmtKind::Return | StmtKind::Break | StmtKind::Continue, .. }) = before.last() {
+            self.note(Diagnostic::warning(codes::UNREACHABLE, span, "this statement can never run"));
+        }
+    }
+
+    fn in_loop(&mut self, kind: StmtKind, span: Span) -> Checked<StmtKind> {
+        match self.probe.loops {
+            0 => self.error(codes::OUTSIDE_LOOP, span, "there is no loop here"),
+            _ => Ok(kind),
+        }
+    }
+
+    fn expr_stmt(&mut self, expr: &ast::Expr, out: &mut Vec<Stmt>) -> Checked<()> {
+        if let ast::ExprKind::Call { callee, args } = &expr.kind
+            && self.call_stmt(callee, args, expr.span, out)?
+        {
+            return Ok(());
+        }
+        let checked = self.expr(expr)?;
+        out.push(Stmt { kind: StmtKind::Eval(checked), span: expr.span });
+        Ok(())
+    }
+
+    fn assign(
+        &mut self,
+        place: &ast::Expr,
+        op: Option<ast::BinaryOp>,
+        value: &ast::Expr,
+        span: Span,
+    ) -> Checked<StmtKind> {
+        if let (ast::ExprKind::Map(element), None, ast::ExprKind::Call { callee, args }) =
+            (&place.kind, op, &value.kind)
+            && let Some(aggregate) = self.aggregate(element, callee, args, value.span)?
+        {
+            return Ok(aggregate);
+        }
+        match op {
+            None => self.plain_assign(place, value, span),
+            Some(ast::BinaryOp::Add | ast::BinaryOp::Sub) => {
+                let value = self.int_expr(value)?;
+                let delta = match op {
+                    Some(ast::BinaryOp::Add) => value,
+                    _ => self.int_binary(ast::BinaryOp::Sub, zero(span), value, span)?,
+                };
+                Ok(StmtKind::Eval(self.add_in_place(place, delta, AddResult::New, span)?))
+            }
+            Some(op) => {
+                let present = self.int_expr(place)?;
+                let value = self.int_expr(value)?;
+                let changed = self.int_binary(op, present, value, span)?;
+                self.store(place, changed, span)
+            }
+        }
+    }
+
+    fn plain_assign(&mut self, place: &ast::Expr, value: &ast::Expr, span: Span) -> Checked<StmtKind> {
+        match &place.kind {
+            ast::ExprKind::Map(_) | ast::ExprKind::Var(_) => {
+                let value = self.data_expr(value)?;
+                self.store(place, value, span)
+            }
+            _ => self.not_a_place(place),
+        }
+    }
+
+    fn store(&mut self, place: &ast::Expr, value: Expr, span: Span) -> Checked<StmtKind> {
+        match &place.kind {
+            ast::ExprKind::Map(element) => {
+                let element = self.element(element)?;
+                self.learn_value(element.map, Value::Data(value.ty.widened()), span)?;
+                Ok(StmtKind::SetMap { element, value })
+            }
+            ast::ExprKind::Var(name) => {
+                let var = match self.probe.find(name) {
+                    Some(var) => var,
+                    None => self.probe.declare(name, variable_type(&value.ty), place.span),
+                };
+                self.set_variable(var, value)
+            }
+            _ => self.not_a_place(place),
+        }
+    }
+
+    fn set_variable(&mut self, var: Var, value: Expr) -> Checked<StmtKind> {
+        let ty = self.probe.vars[var].ty.clone();
+        let value = match (&ty, &value.ty) {
+            (Type::Int { bytes: 8, .. }, Type::Int { .. }) => value,
+            (Type::Int { .. }, Type::Int { .. }) => {
+                let span = value.span;
+                Expr { kind: ExprKind::Cast(Box::new(value)), ty, span }
+            }
+            (Type::Str { len }, Type::Str { len: found }) if found <= len => value,
+            (Type::Str { len }, Type::Str { .. }) => {
+                let name = self.probe.vars[var].name.clone();
+                let message = format!("${name} holds at most {len} bytes, this is a {}", value.ty);
+                let diagnostic = Diagnostic::error(codes::TYPE_MISMATCH, value.span, message)
+                    .help(format!("declare it with `let ${name}: {};`", value.ty));
+                return Err(self.note(diagnostic));
+            }
+            (ty, _) => {
+                let wanted = format!("{}, the type of ${},", super::describe(ty), self.probe.vars[var].name);
+                return self.mismatch(&value, &wanted);
+            }
+        };
+        Ok(StmtKind::SetVar { var, value })
+    }
+
+    fn let_stmt(
+        &mut self,
+        name: &ast::Ident,
+        ty: Option<&ast::TypeName>,
+        value: Option<&ast::Expr>,
+        span: Span,
+    ) -> Checked<StmtKind> {
+        let declared = ty.map(|ty| self.named_type(ty)).transpose()?;
+        let value = value.map(|value| self.data_expr(value)).transpose()?;
+        let ty = declared.or_else(|| value.as_ref().map(|value| variable_type(&value.ty))).unwrap_or(INT64);
+        let value = value.unwrap_or_else(|| match ty {
+            Type::Str { .. } => Expr { kind: ExprKind::Str(String::new()), ty: Type::Str { len: 8 }, span },
+            _ => zero(span),
+        });
+        let var = self.probe.declare(&name.name, ty, name.span);
+        self.set_variable(var, value)
+    }
+
+    fn for_range(
+        &mut self,
+        var: &ast::Ident,
+        low: &ast::Expr,
+        high: &ast::Expr,
+        body: &ast::Block,
+    ) -> Checked<StmtKind> {
+        let (low, high) = (self.constant_expr(low, "the start of the range"), self.constant_expr(high, "its end"));
+        self.probe.scopes.push(Vec::new());
+        let counter = self.probe.declare(&var.name, INT64, var.span);
+        self.probe.loops += 1;
+        let body_stmts = self.block(body);
+        self.probe.loops -= 1;
+        self.probe.scopes.pop();
+        let (low, high) = (low?, high?);
+        match high.checked_sub(low) {
+            Some(rounds) if rounds <= MAX_ROUNDS => {
+                Ok(StmtKind::ForRange { var: counter, low, high, body: body_stmts })
+            }
+            _ => self.error(codes::TOO_LONG, var.span, format!("a loop has at most {MAX_ROUNDS} rounds")),
+        }
+    }
+
+    fn unroll(&mut self, count: &ast::Expr, body: &ast::Block) -> Checked<StmtKind> {
+        let copies = self.positive_constant(count, "the number of copies");
+        let body = self.block(body);
+        match copies? {
+            copies @ 1..=MAX_COPIES => Ok(StmtKind::Unroll { count: copies as u32, body }),
+            copies => {
+                let message = format!("a body is unrolled at most {MAX_COPIES} times, this is {copies}");
+                self.error(codes::TOO_LONG, count.span, message)
+            }
+        }
+    }
+
+    /// An expression whose value is known now.
+    pub(super) fn constant_expr(&mut self, expr: &ast::Expr, what: &str) -> Checked<i64> {
+        let checked = self.int_expr(expr)?;
+        match constant(&checked) {
+            Some(value) => Ok(value),
+            None => {
+                let message = format!("{what} must be known when the script is compiled");
+                self.error(codes::NOT_CONSTANT, expr.span, message)
+            }
+        }
+    }
+}
+
+fn zero(span: Span) -> Expr {
+    super::expr::int(0, INT64, span)
+}
+
+/// The type of a variable that is given a value of `ty` first: integers are kept whole.
+fn variable_type(ty: &Type) -> Type {
+    ty.widened()
+}

@@ -1,0 +1,139 @@
+//! The types of the language.
+
+use std::fmt;
+
+use crate::manifest::DataType;
+
+/// The type of an expression.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// No value: the type of calls that are made for their effect.
+    None,
+    /// An integer. A value of it is always 64 bits wide in a register, extended by its sign.
+    Int {
+        /// Width in bytes: 1, 2, 4 or 8.
+        bytes: u8,
+        /// Two's complement.
+        signed: bool,
+    },
+    /// A text of at most so many bytes, NUL-padded in memory.
+    Str {
+        /// Bytes.
+        len: u32,
+    },
+    /// The moment of an event, shown as wall-clock time. Only in records.
+    Time,
+}
+
+/// `int64`, the type of integer literals.
+pub const INT64: Type = Type::Int { bytes: 8, signed: true };
+/// `uint64`
+pub const UINT64: Type = Type::Int { bytes: 8, signed: false };
+/// `uint32`
+pub const UINT32: Type = Type::Int { bytes: 4, signed: false };
+/// The type of comparisons: 0 or 1.
+pub const BOOL: Type = Type::Int { bytes: 1, signed: false };
+/// The bytes of a string whose length nothing else says.
+pub const DEFAULT_STRING_LEN: u32 = 64;
+
+impl Type {
+    /// Whether it is an integer.
+    pub fn is_int(&self) -> bool {
+        matches!(self, Self::Int { .. })
+    }
+
+    /// Whether it is a string.
+    pub fn is_str(&self) -> bool {
+        matches!(self, Self::Str { .. })
+    }
+
+    /// Whether arithmetic on it is unsigned. Narrower unsigned integers fit into `int64`, so
+    /// only `uint64` decides, as C's usual arithmetic conversions have it.
+    pub fn is_uint64(&self) -> bool {
+        *self == UINT64
+    }
+
+    /// Whether a value of it is negative when its top bit is set.
+    pub fn is_signed(&self) -> bool {
+        matches!(self, Self::Int { signed: true, .. })
+    }
+
+    /// The 64-bit type that arithmetic on it gives.
+    pub fn widened(&self) -> Self {
+        match self {
+            Self::Int { .. } if self.is_uint64() => UINT64,
+            Self::Int { .. } => INT64,
+            other => other.clone(),
+        }
+    }
+
+    /// The type that holds the values of both, if there is one.
+    pub fn join(&self, other: &Self) -> Option<Self> {
+        match (self, other) {
+            (a, b) if a == b => Some(a.clone()),
+            (Self::Int { .. }, Self::Int { .. }) if self.is_uint64() || other.is_uint64() => Some(UINT64),
+            (Self::Int { .. }, Self::Int { .. }) => Some(INT64),
+            (Self::Str { len: a }, Self::Str { len: b }) => Some(Self::Str { len: *a.max(b) }),
+            _ => None,
+        }
+    }
+
+    /// How it is stored in a record, key or map value; none for what has no bytes there.
+    pub fn data(&self) -> Option<DataType> {
+        match self {
+            Self::Int { bytes, signed } => Some(DataType::Int { bytes: *bytes, signed: *signed }),
+            Self::Str { len } => Some(DataType::Str { len: *len }),
+            Self::None | Self::Time => None,
+        }
+    }
+
+    /// The integer type of that name.
+    pub fn int_named(name: &str) -> Option<Self> {
+        let (bytes, signed) = match name {
+            "bool" | "uint8" => (1, false),
+            "int8" => (1, true),
+            "uint16" => (2, false),
+            "int16" => (2, true),
+            "uint32" => (4, false),
+            "int32" => (4, true),
+            "uint64" => (8, false),
+            "int64" => (8, true),
+            _ => return None,
+        };
+        Some(Self::Int { bytes, signed })
+    }
+
+    /// The names that [`Type::int_named`] knows.
+    pub const INT_NAMES: [&str; 9] = ["bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"];
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => write!(f, "none"),
+            Self::Int { bytes, signed } => write!(f, "{}int{}", if *signed { "" } else { "u" }, u32::from(*bytes) * 8),
+            Self::Str { len } => write!(f, "string[{len}]"),
+            Self::Time => write!(f, "time"),
+        }
+    }
+}
+
+impl DataType {
+    /// Bytes it takes.
+    pub fn size(&self) -> u32 {
+        match self {
+            Self::Int { bytes, .. } => u32::from(*bytes),
+            Self::Str { len } => *len,
+            Self::Tuple(members) => members.last().map_or(0, |last| last.offset + last.ty.size()),
+        }
+    }
+
+    /// What its offset must be a multiple of.
+    pub fn align(&self) -> u32 {
+        match self {
+            Self::Int { bytes, .. } => u32::from(*bytes),
+            Self::Str { .. } => 1,
+            Self::Tuple(members) => members.iter().map(|member| member.ty.align()).max().unwrap_or(1),
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What lies in the object's `.bss` section: counters of what is lost, the start of tracing, and
+//! a stretch of zeros that new map elements are made from.
+
+use crate::manifest::{Counter, CounterKind};
+
+/// The layout of `.bss`, growing as programs need things in it.
+#[derive(Clone, Debug, Default)]
+pub struct Bss {
+    /// Offset of the start of tracing, if a program wants it.
+    pub start_time: Option<u32>,
+    /// The counters.
+    pub counters: Vec<Counter>,
+    zeros: Option<(u32, u32)>,
+    size: u32,
+}
+
+impl Bss {
+    /// Bytes in all.
+    pub fn size(&self) -> u32 {
+        self.size
+    }
+
+    /// Offset of the start of tracing.
+    pub fn start_time(&mut self) -> u32 {
+        let offset = self.start_time.unwrap_or_else(|| self.reserve(8));
+        self.start_time = Some(offset);
+        offset
+    }
+
+    /// Offset of the counter of `what`.
+    pub fn counter(&mut self, what: CounterKind) -> u32 {
+        if let Some(known) = self.counters.iter().find(|counter| counter.what == what) {
+            return known.offset;
+        }
+        let offset = self.reserve(8);
+        self.counters.push(Counter { offset, what });
+        offset
+    }
+
+    /// Offset of at least `bytes` zeros.
+    pub fn zeros(&mut self, bytes: u32) -> u32 {
+        match self.zeros {
+            Some((offset, length)) if length >= bytes => offset,
+            _ => {
+                let offset = self.reserve(bytes.next_multiple_of(8));
+                self.zeros = Some((offset, bytes));
+                offset
+            }
+        }
+    }
+
+    fn reserve(&mut self, bytes: u32) -> u32 {
+        let offset = self.size;
+        self.size += bytes;
+        offset
+    }
+}

@@ -1,0 +1,213 @@
+//! Builds a function front to back, turning scratch variables into SSA values on the way.
+//!
+//! The algorithm is that of Braun et al., "Simple and Efficient Construction of Static Single
+//! Assignment Form" (2013), as cranelift-frontend uses it: a use of a variable in a block that
+//! does not define it becomes a block parameter once all predecessors are known ("sealed").
+
+use cranelift_entity::{PrimaryMap, SecondaryMap};
+use pfscript_grammar::Span;
+
+use super::entities::{Block, Inst, Value, Variable};
+use super::function::{Function, Type};
+use super::inst::{BinaryOp, BlockCall, CmpOp, InstData};
+use crate::catalog::helpers::Helper;
+
+/// A function under construction. Instructions go to the end of the current block.
+pub struct FunctionBuilder {
+    func: Function,
+    current: Block,
+    span: Span,
+    variables: PrimaryMap<Variable, Type>,
+    states: SecondaryMap<Block, BlockState>,
+}
+
+#[derive(Clone, Default)]
+struct BlockState {
+    definitions: Vec<(Variable, Value)>,
+    predecessors: Vec<(Block, Inst)>,
+    /// Parameters made before all predecessors were known.
+    incomplete: Vec<Variable>,
+    is_sealed: bool,
+    is_filled: bool,
+}
+
+impl FunctionBuilder {
+    /// Starts a function at its entry block.
+    pub fn new(name: &str) -> Self {
+        let func = Function::new(name);
+        let current = func.entry();
+        let mut builder =
+            Self { func, current, span: Span::default(), variables: PrimaryMap::new(), states: SecondaryMap::new() };
+        builder.seal(current);
+        builder
+    }
+
+    /// The finished function. Every block that was switched to must have been ended.
+    pub fn finish(self) -> Function {
+        self.func
+    }
+
+    /// The function as far as it is built.
+    pub fn func(&self) -> &Function {
+        &self.func
+    }
+
+    /// The function, to add stack slots.
+    pub fn func_mut(&mut self) -> &mut Function {
+        &mut self.func
+    }
+
+    /// The script's place that following instructions come from; returns the one before.
+    pub fn set_span(&mut self, span: Span) -> Span {
+        std::mem::replace(&mut self.span, span)
+    }
+
+    /// A new block, not yet sealed.
+    pub fn create_block(&mut self) -> Block {
+        self.func.append_block()
+    }
+
+    /// Puts following instructions into `block`.
+    pub fn switch_to(&mut self, block: Block) {
+        self.current = block;
+    }
+
+    /// Whether the current block has its terminator.
+    pub fn is_ended(&self) -> bool {
+        self.states[self.current].is_filled
+    }
+
+    /// Adds an instruction with a value.
+    pub fn push(&mut self, data: InstData, ty: Type) -> Value {
+        let inst = self.func.append_inst(self.current, data, Some(ty), self.span);
+        self.func.insts[inst].result.expect("made with a result")
+    }
+
+    /// Adds an instruction without a value.
+    pub fn effect(&mut self, data: InstData) -> Inst {
+        self.func.append_inst(self.current, data, None, self.span)
+    }
+
+    /// A constant.
+    pub fn iconst(&mut self, imm: i64) -> Value {
+        self.push(InstData::Iconst { imm }, Type::I64)
+    }
+
+    /// Arithmetic.
+    pub fn binary(&mut self, op: BinaryOp, a: Value, b: Value) -> Value {
+        self.push(InstData::Binary { op, args: [a, b] }, Type::I64)
+    }
+
+    /// A comparison.
+    pub fn icmp(&mut self, op: CmpOp, a: Value, b: Value) -> Value {
+        self.push(InstData::Icmp { op, args: [a, b] }, Type::I64)
+    }
+
+    /// A helper call whose value is an integer.
+    pub fn call(&mut self, helper: Helper, args: Vec<Value>) -> Value {
+        self.push(InstData::Call { helper, args }, Type::I64)
+    }
+
+    /// Ends the current block with a jump.
+    pub fn jump(&mut self, block: Block) {
+        self.end(InstData::Jump { dest: BlockCall::new(block, Vec::new()) });
+    }
+
+    /// Ends the current block with a branch on `cond`.
+    pub fn brif(&mut self, cond: Value, then: Block, otherwise: Block) {
+        let (then, otherwise) = (BlockCall::new(then, Vec::new()), BlockCall::new(otherwise, Vec::new()));
+        self.end(InstData::Brif { cond, then, otherwise });
+    }
+
+    /// Ends the current block, and the program with it.
+    pub fn ret(&mut self) {
+        self.end(InstData::Return);
+    }
+
+    fn end(&mut self, terminator: InstData) {
+        if self.is_ended() {
+            return;
+        }
+        let inst = self.effect(terminator);
+        let from = self.current;
+        self.states[from].is_filled = true;
+        let successors: Vec<Block> = self.func.insts[inst].data.successors().map(|call| call.block).collect();
+        for block in successors {
+            debug_assert!(!self.states[block].is_sealed, "a sealed block gets no more predecessors");
+            self.states[block].predecessors.push((from, inst));
+        }
+    }
+
+    /// Says that all predecessors of `block` are known.
+    pub fn seal(&mut self, block: Block) {
+        self.states[block].is_sealed = true;
+        for variable in std::mem::take(&mut self.states[block].incomplete) {
+            self.add_arguments(block, variable);
+        }
+    }
+
+    /// A new variable; it must be defined before it is used.
+    pub fn declare(&mut self, ty: Type) -> Variable {
+        self.variables.push(ty)
+    }
+
+    /// Sets a variable.
+    pub fn define(&mut self, variable: Variable, value: Value) {
+        self.define_in(self.current, variable, value);
+    }
+
+    /// The variable's present value.
+    pub fn value_of(&mut self, variable: Variable) -> Value {
+        self.value_in(self.current, variable)
+    }
+
+    fn define_in(&mut self, block: Block, variable: Variable, value: Value) {
+        let definitions = &mut self.states[block].definitions;
+        match definitions.iter_mut().find(|(defined, _)| *defined == variable) {
+            Some((_, present)) => *present = value,
+            None => definitions.push((variable, value)),
+        }
+    }
+
+    fn value_in(&mut self, block: Block, variable: Variable) -> Value {
+        let state = &self.states[block];
+        if let Some(&(_, value)) = state.definitions.iter().find(|(defined, _)| *defined == variable) {
+            return value;
+        }
+        let value = match (state.is_sealed, state.predecessors.as_slice()) {
+            (true, &[(only, _)]) => self.value_in(only, variable),
+            (true, []) => self.zero_at_start_of(block, variable),
+            (is_sealed, _) => {
+                let param = self.func.append_param(block, self.variables[variable]);
+                // Defined before the predecessors are asked: that ends the recursion of loops.
+                self.define_in(block, variable, param);
+                match is_sealed {
+                    true => self.add_arguments(block, variable),
+                    false => self.states[block].incomplete.push(variable),
+                }
+                param
+            }
+        };
+        self.define_in(block, variable, value);
+        value
+    }
+
+    /// The checker refuses a use before assignment; what is left are unreachable blocks, and any
+    /// value will do there.
+    fn zero_at_start_of(&mut self, block: Block, variable: Variable) -> Value {
+        let inst = self.func.make_inst(InstData::Iconst { imm: 0 }, Some(self.variables[variable]), self.span);
+        self.func.blocks[block].insts.insert(0, inst);
+        self.func.insts[inst].result.expect("made with a result")
+    }
+
+    fn add_arguments(&mut self, block: Block, variable: Variable) {
+        let mut predecessors = self.states[block].predecessors.clone();
+        predecessors.dedup(); // a branch whose two sides meet at once is one predecessor
+        for (from, inst) in predecessors {
+            let value = self.value_in(from, variable);
+            for call in self.func.insts[inst].data.successors_mut().filter(|call| call.block == block) {
+                call.args.push(value);
+            }
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Functions and modules: the tables that the handles index.
+
+use cranelift_entity::PrimaryMap;
+use pfscript_grammar::Span;
+
+use super::bss::Bss;
+use super::entities::{Block, Inst, StackSlot, Value};
+use super::inst::InstData;
+use crate::manifest::{MapInfo, RecordLayout};
+
+/// The type of an SSA value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Type {
+    /// A 64-bit integer.
+    I64,
+    /// An address that the kernel's verifier tracks: context, stack, map, map element.
+    Ptr,
+    /// So many bytes of text. Not on the lower level.
+    Bytes(u32),
+}
+
+/// A block's contents. The last instruction is its only terminator.
+#[derive(Clone, Debug, Default)]
+pub struct BlockData {
+    /// Values that each jump to the block brings along.
+    pub params: Vec<Value>,
+    /// Instructions in order.
+    pub insts: Vec<Inst>,
+    /// Seldom run: laid out behind everything else.
+    pub is_cold: bool,
+}
+
+/// An instruction in its function.
+#[derive(Clone, Debug)]
+pub struct InstNode {
+    /// What it does.
+    pub data: InstData,
+    /// Its value, if it has one.
+    pub result: Option<Value>,
+    /// The place in the script that it comes from.
+    pub span: Span,
+}
+
+/// Where a value is defined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueDef {
+    /// By an instruction.
+    Result(Inst),
+    /// As this parameter of a block.
+    Param(Block, usize),
+}
+
+/// A value's contents.
+#[derive(Clone, Debug)]
+pub struct ValueData {
+    /// Its type.
+    pub ty: Type,
+    /// Where it comes from.
+    pub def: ValueDef,
+}
+
+/// A stack slot's contents; always aligned to 8 bytes.
+#[derive(Clone, Debug)]
+pub struct StackSlotData {
+    /// Bytes, a multiple of 8.
+    pub size: u32,
+}
+
+/// The IR of one eBPF program.
+#[derive(Clone, Debug)]
+pub struct Function {
+    /// The program's symbol.
+    pub name: String,
+    /// Blocks by handle, unreachable ones included.
+    pub blocks: PrimaryMap<Block, BlockData>,
+    /// Instructions by handle.
+    pub insts: PrimaryMap<Inst, InstNode>,
+    /// Values by handle.
+    pub values: PrimaryMap<Value, ValueData>,
+    /// Stack slots by handle.
+    pub slots: PrimaryMap<StackSlot, StackSlotData>,
+    /// The blocks that are part of the function, in order; the first is the entry, whose only
+    /// parameter is the context pointer.
+    pub layout: Vec<Block>,
+}
+
+/// All IR of a script.
+#[derive(Clone, Debug, Default)]
+pub struct Module {
+    /// One function per program, in the manifest's order of targets and alternatives.
+    pub functions: Vec<Function>,
+    /// What their instructions refer to.
+    pub tables: Tables,
+}
+
+/// The tables that instructions refer to.
+#[derive(Clone, Debug, Default)]
+pub struct Tables {
+    /// Maps by [`MapRef`](crate::manifest::MapRef).
+    pub maps: Vec<MapInfo>,
+    /// Records by the index in `output`.
+    pub records: Vec<RecordLayout>,
+    /// What lies in `.bss`.
+    pub bss: Bss,
+}
+
+impl Function {
+    /// A function with an entry block that takes the context pointer.
+    pub fn new(name: impl Into<String>) -> Self {
+        let mut func = Self {
+            name: name.into(),
+            blocks: PrimaryMap::new(),
+            insts: PrimaryMap::new(),
+            values: PrimaryMap::new(),
+            slots: PrimaryMap::new(),
+            layout: Vec::new(),
+        };
+        let entry = func.append_block();
+        func.append_param(entry, Type::Ptr);
+        func
+    }
+
+    /// The entry block.
+    pub fn entry(&self) -> Block {
+        self.layout[0]
+    }
+
+    /// The context pointer.
+    pub fn context(&self) -> Value {
+        self.blocks[self.entry()].params[0]
+    }
+
+    /// Adds an empty block at the end of the layout.
+    pub fn append_block(&mut self) -> Block {
+        let block = self.blocks.push(BlockData::default());
+        self.layout.push(block);
+        block
+    }
+
+    /// Adds a parameter to `block`.
+    pub fn append_param(&mut self, block: Block, ty: Type) -> Value {
+        let index = self.blocks[block].params.len();
+        let value = self.values.push(ValueData { ty, def: ValueDef::Param(block, index) });
+        self.blocks[block].params.push(value);
+        value
+    }
+
+    /// Makes an instruction that is in no block yet, with a result of type `ty`.
+    pub fn make_inst(&mut self, data: InstData, ty: Option<Type>, span: Span) -> Inst {
+        let inst = self.insts.push(InstNode { data, result: None, span });
+        self.insts[inst].result = ty.map(|ty| self.values.push(ValueData { ty, def: ValueDef::Result(inst) }));
+        inst
+    }
+
+    /// Adds an instruction at the end of `block`.
+    pub fn append_inst(&mut self, block: Block, data: InstData, ty: Option<Type>, span: Span) -> Inst {
+        let inst = self.make_inst(data, ty, span);
+        self.blocks[block].insts.push(inst);
+        inst
+    }
+
+    /// The instruction that ends `block`.
+    pub fn terminator(&self, block: Block) -> &InstData {
+        let last = self.blocks[block].insts.last().expect("every block of a finished function ends in a terminator");
+        &self.insts[*last].data
+    }
+
+    /// The type of `value`.
+    pub fn ty(&self, value: Value) -> Type {
+        self.values[value].ty
+    }
+
+    /// The instruction that defines `value`, unless it is a block's parameter.
+    pub fn def(&self, value: Value) -> Option<&InstData> {
+        match self.values[value].def {
+            ValueDef::Result(inst) => Some(&self.insts[inst].data),
+            ValueDef::Param(..) => None,
+        }
+    }
+
+    /// The number that `value` is known to be.
+    pub fn constant(&self, value: Value) -> Option<i64> {
+        match self.def(value) {
+            Some(InstData::Iconst { imm }) => Some(*imm),
+            _ => None,
+        }
+    }
+
+    /// Adds a stack slot of at least `size` bytes.
+    pub fn create_slot(&mut self, size: u32) -> StackSlot {
+        self.slots.push(StackSlotData { size: size.next_multiple_of(8) })
+    }
+
+    /// Replaces operands all over the function as `replacement` says.
+    pub fn replace_operands(&mut self, mut replacement: impl FnMut(Value) -> Value) {
+        for index in 0..self.layout.len() {
+            let block = self.layout[index];
+            for inst in self.blocks[block].insts.clone() {
+                self.insts[inst].data.for_each_operand_mut(|operand| *operand = replacement(*operand));
+            }
+        }
+    }
+
+    /// How often each value is an operand.
+    pub fn use_counts(&self) -> cranelift_entity::SecondaryMap<Value, u32> {
+        let mut counts = cranelift_entity::SecondaryMap::new();
+        for &block in &self.layout {
+            for &inst in &self.blocks[block].insts {
+                self.insts[inst].data.for_each_operand(|operand| counts[operand] += 1);
+            }
+        }
+        counts
+    }
+}

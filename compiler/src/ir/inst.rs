@@ -1,0 +1,464 @@
+//! The instructions.
+
+use super::entities::{Block, StackSlot, Value};
+use crate::catalog::helpers::Helper;
+use crate::manifest::MapRef;
+
+/// Arithmetic on two 64-bit integers; all of it wraps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BinaryOp {
+    /// Addition.
+    Add,
+    /// Subtraction.
+    Sub,
+    /// Multiplication, low half.
+    Mul,
+    /// Unsigned division; by zero gives 0.
+    Udiv,
+    /// Signed division toward zero; by zero gives 0.
+    Sdiv,
+    /// Unsigned remainder; by zero gives the dividend.
+    Urem,
+    /// Signed remainder with the dividend's sign; by zero gives the dividend.
+    Srem,
+    /// Bitwise and.
+    And,
+    /// Bitwise or.
+    Or,
+    /// Bitwise exclusive or.
+    Xor,
+    /// Shift left; the count is taken modulo 64.
+    Shl,
+    /// Shift right, zeros in; the count is taken modulo 64.
+    Lshr,
+    /// Shift right, sign in; the count is taken modulo 64.
+    Ashr,
+}
+
+/// A comparison of two 64-bit integers; its value is 0 or 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CmpOp {
+    /// Equal.
+    Eq,
+    /// Not equal.
+    Ne,
+    /// Signed less than.
+    Slt,
+    /// Signed less than or equal.
+    Sle,
+    /// Signed greater than.
+    Sgt,
+    /// Signed greater than or equal.
+    Sge,
+    /// Unsigned less than.
+    Ult,
+    /// Unsigned less than or equal.
+    Ule,
+    /// Unsigned greater than.
+    Ugt,
+    /// Unsigned greater than or equal.
+    Uge,
+}
+
+impl CmpOp {
+    /// The comparison that holds exactly when `self` does not.
+    pub fn inverse(self) -> Self {
+        match self {
+            Self::Eq => Self::Ne,
+            Self::Ne => Self::Eq,
+            Self::Slt => Self::Sge,
+            Self::Sle => Self::Sgt,
+            Self::Sgt => Self::Sle,
+            Self::Sge => Self::Slt,
+            Self::Ult => Self::Uge,
+            Self::Ule => Self::Ugt,
+            Self::Ugt => Self::Ule,
+            Self::Uge => Self::Ult,
+        }
+    }
+
+    /// The comparison that holds for `(b, a)` when `self` holds for `(a, b)`.
+    pub fn swapped(self) -> Self {
+        match self {
+            Self::Eq | Self::Ne => self,
+            Self::Slt => Self::Sgt,
+            Self::Sle => Self::Sge,
+            Self::Sgt => Self::Slt,
+            Self::Sge => Self::Sle,
+            Self::Ult => Self::Ugt,
+            Self::Ule => Self::Uge,
+            Self::Ugt => Self::Ult,
+            Self::Uge => Self::Ule,
+        }
+    }
+}
+
+/// A block and the arguments for its parameters.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BlockCall {
+    /// Where to go.
+    pub block: Block,
+    /// One value for each of the block's parameters.
+    pub args: Vec<Value>,
+}
+
+impl BlockCall {
+    /// Goes to `block` with `args`.
+    pub fn new(block: Block, args: Vec<Value>) -> Self {
+        Self { block, args }
+    }
+}
+
+/// What an instruction does. The comments give the textual form.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum InstData {
+    /// `v0 = iconst -1`
+    Iconst {
+        /// The value.
+        imm: i64,
+    },
+    /// `v2 = add v0, v1`
+    Binary {
+        /// Which operation.
+        op: BinaryOp,
+        /// Left and right operand.
+        args: [Value; 2],
+    },
+    /// `v1 = sextend.4 v0`: the low `bytes` of the operand, extended to 64 bits.
+    Extend {
+        /// Sign-extended, else zero-extended.
+        signed: bool,
+        /// 1, 2 or 4.
+        bytes: u8,
+        /// The operand.
+        arg: Value,
+    },
+    /// `v2 = icmp slt v0, v1`
+    Icmp {
+        /// Which comparison.
+        op: CmpOp,
+        /// Left and right operand.
+        args: [Value; 2],
+    },
+    /// `v1 = load.u4 v0+12`: 1, 2, 4 or 8 bytes, extended to 64 bits.
+    Load {
+        /// Width in bytes.
+        bytes: u8,
+        /// Sign-extended, else zero-extended.
+        signed: bool,
+        /// The address.
+        base: Value,
+        /// Bytes added to it.
+        offset: i16,
+    },
+    /// `store.4 v1, v0+12`: the low bytes of `value`.
+    Store {
+        /// Width in bytes.
+        bytes: u8,
+        /// What is stored.
+        value: Value,
+        /// The address.
+        base: Value,
+        /// Bytes added to it.
+        offset: i16,
+    },
+    /// `v2 = fetch_add v1, v0+0`: atomic on 8 bytes; the result is the old value.
+    FetchAdd {
+        /// What is added.
+        value: Value,
+        /// The address.
+        base: Value,
+        /// Bytes added to it.
+        offset: i16,
+    },
+    /// `atomic_add v1, v0+0`: [`InstData::FetchAdd`] whose old value nobody wants.
+    AtomicAdd {
+        /// What is added.
+        value: Value,
+        /// The address.
+        base: Value,
+        /// Bytes added to it.
+        offset: i16,
+    },
+    /// `v2 = ptr_add v0, v1`: an address so many bytes further; the verifier wants to know the
+    /// bounds of the offset.
+    PtrAdd {
+        /// The address.
+        base: Value,
+        /// Bytes added to it.
+        offset: Value,
+    },
+    /// `v0 = stack_addr ss0+8`
+    StackAddr {
+        /// The slot.
+        slot: StackSlot,
+        /// Bytes from its start.
+        offset: u32,
+    },
+    /// `v0 = map_addr @faults`: the map as helpers take it.
+    MapAddr {
+        /// The map.
+        map: MapAddrOf,
+    },
+    /// `v0 = counter_addr 8`: the address of these bytes of `.bss`.
+    CounterAddr {
+        /// Bytes from the start of `.bss`.
+        offset: u32,
+    },
+    /// `v1 = call get_current_pid_tgid()`
+    Call {
+        /// Which helper.
+        helper: Helper,
+        /// At most five arguments.
+        args: Vec<Value>,
+    },
+
+    // The upper level: gone after `optimize::expand`.
+    /// `v0 = comm`: the current task's name, 16 bytes.
+    Comm,
+    /// `v0 = string "..."`: a text known at compile time, padded with NUL to the value's type.
+    StringConst {
+        /// The text, not longer than the type.
+        text: String,
+    },
+    /// `v1 = load_bytes v0+8`: a string field of fixed size in a context record.
+    LoadBytes {
+        /// The address.
+        base: Value,
+        /// Bytes added to it.
+        offset: i16,
+    },
+    /// `v1 = read_str.kernel v0`: a NUL-ended string at an address.
+    ReadStr {
+        /// In user space, else in the kernel.
+        user: bool,
+        /// The address.
+        addr: Value,
+    },
+    /// `v2 = bytes_eq v0, v1`: 1 when two strings are equal up to their NUL.
+    BytesEq {
+        /// The two strings.
+        args: [Value; 2],
+    },
+    /// `v1 = slot_load ss0`: a string variable's present value.
+    SlotLoad {
+        /// The variable's slot.
+        slot: StackSlot,
+    },
+    /// `slot_store v1, ss0`: a new value for a string variable.
+    SlotStore {
+        /// The value.
+        value: Value,
+        /// The variable's slot.
+        slot: StackSlot,
+    },
+    /// `v2 = map_load @m[v0, v1]`: the element, or zero (an empty string) when there is none.
+    MapLoad {
+        /// The map.
+        map: MapRef,
+        /// The key's parts.
+        key: Vec<Value>,
+    },
+    /// `v2 = map_has_key @m[v0]`: 1 when there is such an element.
+    MapHasKey {
+        /// The map.
+        map: MapRef,
+        /// The key's parts.
+        key: Vec<Value>,
+    },
+    /// `map_store v2, @m[v0, v1]`
+    MapStore {
+        /// The map.
+        map: MapRef,
+        /// The key's parts.
+        key: Vec<Value>,
+        /// The new value.
+        value: Value,
+        /// A later read is served with `value`: so if it cannot be stored, the run ends.
+        must: bool,
+    },
+    /// `v2 = map_fetch_add v1, @m[v0]`: one atomic addition, from zero when there was no
+    /// element; the result is the old value. If the result is used and the map is full, the run ends.
+    MapFetchAdd {
+        /// The map.
+        map: MapRef,
+        /// The key's parts.
+        key: Vec<Value>,
+        /// What is added.
+        delta: Value,
+    },
+    /// `v1 = map_delete @m[v0]`: 1 when there was such an element.
+    MapDelete {
+        /// The map.
+        map: MapRef,
+        /// The key's parts.
+        key: Vec<Value>,
+    },
+    /// `map_aggregate v1, @m[v0]`: adds `value` to the element in the way of its map's type
+    /// (`count`, `min`, `hist`, ...).
+    MapAggregate {
+        /// The map.
+        map: MapRef,
+        /// The key's parts.
+        key: Vec<Value>,
+        /// The value taken in.
+        value: Value,
+    },
+    /// `output record0(v0, v1)`: sends a record; one value for each field that has bytes in it.
+    Output {
+        /// Index into the manifest's records.
+        record: u32,
+        /// The fields' values.
+        fields: Vec<Value>,
+    },
+
+    // Terminators.
+    /// `jump block1(v0)`
+    Jump {
+        /// Where to.
+        dest: BlockCall,
+    },
+    /// `brif v0, block1, block2(v1)`: the first when `cond` is not zero.
+    Brif {
+        /// The condition.
+        cond: Value,
+        /// Taken when it is not zero.
+        then: BlockCall,
+        /// Taken when it is zero.
+        otherwise: BlockCall,
+    },
+    /// `return`: the program ends with 0.
+    Return,
+}
+
+/// Which map an address is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MapAddrOf {
+    /// A map of the script.
+    Script(MapRef),
+    /// The perf event array.
+    Events,
+}
+
+impl InstData {
+    /// Whether it ends a block.
+    pub fn is_terminator(&self) -> bool {
+        matches!(self, Self::Jump { .. } | Self::Brif { .. } | Self::Return)
+    }
+
+    /// Whether it may go when nobody wants its value: it changes nothing that anybody can see.
+    pub fn is_removable(&self) -> bool {
+        match self {
+            Self::Iconst { .. }
+            | Self::Binary { .. }
+            | Self::Extend { .. }
+            | Self::Icmp { .. }
+            | Self::Load { .. }
+            | Self::PtrAdd { .. }
+            | Self::StackAddr { .. }
+            | Self::MapAddr { .. }
+            | Self::CounterAddr { .. }
+            | Self::Comm
+            | Self::StringConst { .. }
+            | Self::LoadBytes { .. }
+            | Self::ReadStr { .. }
+            | Self::BytesEq { .. }
+            | Self::SlotLoad { .. }
+            | Self::MapLoad { .. }
+            | Self::MapHasKey { .. } => true,
+            Self::Call { helper, .. } => helper.info().is_removable,
+            _ => false,
+        }
+    }
+
+    /// Whether two of it with equal operands have equal values wherever they stand in one run.
+    pub fn is_shareable(&self) -> bool {
+        match self {
+            Self::Iconst { .. }
+            | Self::Binary { .. }
+            | Self::Extend { .. }
+            | Self::Icmp { .. }
+            | Self::PtrAdd { .. }
+            | Self::StackAddr { .. }
+            | Self::MapAddr { .. }
+            | Self::CounterAddr { .. }
+            | Self::Comm
+            | Self::StringConst { .. }
+            | Self::BytesEq { .. } => true,
+            Self::Call { helper, .. } => helper.info().is_constant_in_a_run,
+            _ => false,
+        }
+    }
+
+    /// Calls `visit` with each operand, arguments of branches included.
+    pub fn for_each_operand(&self, mut visit: impl FnMut(Value)) {
+        self.clone().for_each_operand_mut(|value| visit(*value));
+    }
+
+    /// Calls `visit` with each operand, arguments of branches included, to be replaced.
+    pub fn for_each_operand_mut(&mut self, mut visit: impl FnMut(&mut Value)) {
+        match self {
+            Self::Iconst { .. }
+            | Self::StackAddr { .. }
+            | Self::MapAddr { .. }
+            | Self::CounterAddr { .. }
+            | Self::Comm
+            | Self::StringConst { .. }
+            | Self::SlotLoad { .. }
+            | Self::Return => {}
+            Self::Binary { args, .. } | Self::Icmp { args, .. } | Self::BytesEq { args } => {
+                args.iter_mut().for_each(visit);
+            }
+            Self::PtrAdd { base, offset } => {
+                visit(base);
+                visit(offset);
+            }
+            Self::Extend { arg, .. } => visit(arg),
+            Self::Load { base, .. } | Self::LoadBytes { base, .. } => visit(base),
+            Self::ReadStr { addr, .. } => visit(addr),
+            Self::SlotStore { value, .. } => visit(value),
+            Self::Store { value, base, .. }
+            | Self::FetchAdd { value, base, .. }
+            | Self::AtomicAdd { value, base, .. } => {
+                visit(value);
+                visit(base);
+            }
+            Self::Call { args, .. } => args.iter_mut().for_each(visit),
+            Self::MapLoad { key, .. } | Self::MapHasKey { key, .. } | Self::MapDelete { key, .. } => {
+                key.iter_mut().for_each(visit);
+            }
+            Self::MapStore { key, value, .. }
+            | Self::MapFetchAdd { key, delta: value, .. }
+            | Self::MapAggregate { key, value, .. } => {
+                key.iter_mut().for_each(&mut visit);
+                visit(value);
+            }
+            Self::Output { fields, .. } => fields.iter_mut().for_each(visit),
+            Self::Jump { dest } => dest.args.iter_mut().for_each(visit),
+            Self::Brif { cond, then, otherwise } => {
+                visit(cond);
+                then.args.iter_mut().chain(&mut otherwise.args).for_each(visit);
+            }
+        }
+    }
+
+    /// The blocks it may go to, in order.
+    pub fn successors(&self) -> impl Iterator<Item = &BlockCall> {
+        let (first, second) = match self {
+            Self::Jump { dest } => (Some(dest), None),
+            Self::Brif { then, otherwise, .. } => (Some(then), Some(otherwise)),
+            _ => (None, None),
+        };
+        first.into_iter().chain(second)
+    }
+
+    /// The blocks it may go to, in order, to be replaced.
+    pub fn successors_mut(&mut self) -> impl Iterator<Item = &mut BlockCall> {
+        let (first, second) = match self {
+            Self::Jump { dest } => (Some(dest), None),
+            Self::Brif { then, otherwise, .. } => (Some(then), Some(otherwise)),
+            _ => (None, None),
+        };
+        first.into_iter().chain(second)
+    }
+}

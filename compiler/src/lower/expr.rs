@@ -1,0 +1,251 @@
+//! Expressions.
+
+use super::{Lowering, Place};
+use crate::catalog::builtins::Source;
+use crate::catalog::helpers::Helper;
+use crate::check::program::{AddResult, Element, Expr, ExprKind, Var};
+use crate::check::types::Type;
+use crate::ir::function::Type as IrType;
+use crate::ir::{BinaryOp, Block, CmpOp, InstData, Value};
+use crate::kernel::FieldKind;
+
+impl Lowering<'_> {
+    /// The value of `expr`; of a call without a value the number 0.
+    pub(super) fn expr(&mut self, expr: &Expr) -> Value {
+        let outer = self.builder.set_span(expr.span);
+        let value = self.expr_kind(expr);
+        self.builder.set_span(outer);
+        value
+    }
+
+    fn expr_kind(&mut self, expr: &Expr) -> Value {
+        match &expr.kind {
+            ExprKind::Int(value) => self.builder.iconst(*value),
+            ExprKind::Str(text) => {
+                let data = InstData::StringConst { text: text.clone() };
+                self.builder.push(data, ir_type(&expr.ty))
+            }
+            ExprKind::Var(var) => self.read_var(*var),
+            ExprKind::Read(source) => self.read(*source, &expr.ty),
+            ExprKind::MapLoad(element) => {
+                let key = self.key(element);
+                self.builder.push(InstData::MapLoad { map: element.map, key }, ir_type(&expr.ty))
+            }
+            ExprKind::MapHasKey(element) => {
+                let key = self.key(element);
+                self.builder.push(InstData::MapHasKey { map: element.map, key }, IrType::I64)
+            }
+            ExprKind::MapDelete(element) => {
+                let key = self.key(element);
+                self.builder.push(InstData::MapDelete { map: element.map, key }, IrType::I64)
+            }
+            ExprKind::MapAdd { element, delta, result } => self.map_add(element, delta, *result),
+            ExprKind::VarAdd { var, delta, result } => self.var_add(*var, delta, *result),
+            ExprKind::Binary { op, lhs, rhs } => {
+                let (lhs, rhs) = (self.expr(lhs), self.expr(rhs));
+                self.builder.binary(*op, lhs, rhs)
+            }
+            ExprKind::Compare { op, lhs, rhs } => {
+                let (lhs, rhs) = (self.expr(lhs), self.expr(rhs));
+                self.builder.icmp(*op, lhs, rhs)
+            }
+            ExprKind::StrCompare { equal, lhs, rhs } => {
+                let args = [self.expr(lhs), self.expr(rhs)];
+                let is_equal = self.builder.push(InstData::BytesEq { args }, IrType::I64);
+                if *equal { is_equal } else { self.is_zero(is_equal) }
+            }
+            ExprKind::Logical { .. } => self.choice(expr, |this| this.builder.iconst(1), |this| this.builder.iconst(0)),
+            ExprKind::Ternary { cond, then, otherwise } => {
+                self.choice(cond, |this| this.expr(then), |this| this.expr(otherwise))
+            }
+            ExprKind::Cast(operand) => self.cast(operand, &expr.ty),
+            ExprKind::ReadStr { user, addr } => {
+                let addr = self.expr(addr);
+                self.builder.push(InstData::ReadStr { user: *user, addr }, ir_type(&expr.ty))
+            }
+        }
+    }
+
+    /// The parts of a key.
+    pub(super) fn key(&mut self, element: &Element) -> Vec<Value> {
+        element.key.iter().map(|part| self.expr(part)).collect()
+    }
+
+    fn is_zero(&mut self, value: Value) -> Value {
+        let zero = self.builder.iconst(0);
+        self.builder.icmp(CmpOp::Eq, value, zero)
+    }
+
+    fn read_var(&mut self, var: Var) -> Value {
+        match self.place(var) {
+            Place::Variable(variable) => self.builder.value_of(variable),
+            Place::Slot(slot, len) => self.builder.push(InstData::SlotLoad { slot }, IrType::Bytes(len)),
+        }
+    }
+
+    fn read(&mut self, source: Source, ty: &Type) -> Value {
+        match source {
+            Source::Helper(helper) => self.builder.call(helper, Vec::new()),
+            Source::HelperLow(helper) => {
+                let whole = self.builder.call(helper, Vec::new());
+                self.builder.push(InstData::Extend { signed: false, bytes: 4, arg: whole }, IrType::I64)
+            }
+            Source::HelperHigh(helper) => {
+                let whole = self.builder.call(helper, Vec::new());
+                let half = self.builder.iconst(32);
+                self.builder.binary(BinaryOp::Lshr, whole, half)
+            }
+            Source::Comm => self.builder.push(InstData::Comm, ir_type(ty)),
+            Source::Elapsed => self.elapsed(),
+            Source::RecordTime => self.builder.call(Helper::KtimeGetNs, Vec::new()),
+            Source::Context { offset, kind } => self.context_field(offset, kind, ty),
+        }
+    }
+
+    fn elapsed(&mut self) -> Value {
+        let now = self.builder.call(Helper::KtimeGetNs, Vec::new());
+        let offset = self.tables.bss.start_time();
+        let base = self.builder.push(InstData::CounterAddr { offset }, IrType::Ptr);
+        let start = self.builder.push(InstData::Load { bytes: 8, signed: false, base, offset: 0 }, IrType::I64);
+        self.builder.binary(BinaryOp::Sub, now, start)
+    }
+
+    fn context_field(&mut self, offset: i16, kind: FieldKind, ty: &Type) -> Value {
+        let base = self.builder.func().context();
+        match kind {
+            FieldKind::Int { bytes, signed } => {
+                self.builder.push(InstData::Load { bytes, signed, base, offset }, IrType::I64)
+            }
+            FieldKind::DataLoc => {
+                // The low half says where in the record the text begins.
+                let place = InstData::Load { bytes: 2, signed: false, base, offset };
+                let place = self.builder.push(place, IrType::I64);
+                let addr = self.builder.push(InstData::PtrAdd { base, offset: place }, IrType::Ptr);
+                self.builder.push(InstData::ReadStr { user: false, addr }, ir_type(ty))
+            }
+            FieldKind::CharArray { .. } | FieldKind::Opaque { .. } => {
+                self.builder.push(InstData::LoadBytes { base, offset }, ir_type(ty))
+            }
+        }
+    }
+
+    fn map_add(&mut self, element: &Element, delta: &Expr, result: AddResult) -> Value {
+        let key = self.key(element);
+        let delta = self.expr(delta);
+        let old = self.builder.push(InstData::MapFetchAdd { map: element.map, key, delta }, IrType::I64);
+        match result {
+            AddResult::Old => old,
+            AddResult::New => self.builder.binary(BinaryOp::Add, old, delta),
+        }
+    }
+
+    fn var_add(&mut self, var: Var, delta: &Expr, result: AddResult) -> Value {
+        let Place::Variable(variable) = self.place(var) else { unreachable!("the checker refuses strings here") };
+        let delta = self.expr(delta);
+        let old = self.builder.value_of(variable);
+        let new = self.builder.binary(BinaryOp::Add, old, delta);
+        self.builder.define(variable, new);
+        if result == AddResult::Old { old } else { new }
+    }
+
+    fn cast(&mut self, operand: &Expr, ty: &Type) -> Value {
+        let arg = self.expr(operand);
+        match *ty {
+            Type::Int { bytes, signed } if bytes < 8 => {
+                self.builder.push(InstData::Extend { signed, bytes, arg }, IrType::I64)
+            }
+            _ => arg,
+        }
+    }
+
+    /// One of two values, by a condition; only the chosen one is computed.
+    fn choice(
+        &mut self,
+        cond: &Expr,
+        then: impl FnOnce(&mut Self) -> Value,
+        otherwise: impl FnOnce(&mut Self) -> Value,
+    ) -> Value {
+        let chosen = self.builder.declare(IrType::I64);
+        let (then_block, else_block, after) =
+            (self.builder.create_block(), self.builder.create_block(), self.builder.create_block());
+        self.branch(cond, then_block, else_block);
+        self.builder.seal(then_block);
+        self.builder.switch_to(then_block);
+        let value = then(self);
+        self.builder.define(chosen, value);
+        self.builder.jump(after);
+        self.builder.seal(else_block);
+        self.builder.switch_to(else_block);
+        let value = otherwise(self);
+        self.builder.define(chosen, value);
+        self.builder.jump(after);
+        self.builder.seal(after);
+        self.builder.switch_to(after);
+        self.builder.value_of(chosen)
+    }
+
+    /// Ends the block: on to `then` when `cond` is not zero, else to `otherwise`.
+    pub(super) fn branch(&mut self, cond: &Expr, then: Block, otherwise: Block) {
+        let ExprKind::Logical { is_and, lhs, rhs } = &cond.kind else {
+            let cond = self.expr(cond);
+            self.builder.brif(cond, then, otherwise);
+            return;
+        };
+        let second = self.builder.create_block();
+        match is_and {
+            true => self.branch(lhs, second, otherwise),
+            false => self.branch(lhs, then, second),
+        }
+        self.builder.seal(second);
+        self.builder.switch_to(second);
+        self.branch(rhs, then, otherwise);
+    }
+
+    /// The bucket of `hist()`: 0 for negative numbers, 1 for zero, and 2 + log2 for others.
+    pub(super) fn hist_bucket(&mut self, value: Value, is_unsigned: bool) -> Value {
+        let zero = self.builder.iconst(0);
+        let (mut rest, mut log) = (value, zero);
+        for shift in [32_u32, 16, 8, 4, 2, 1] {
+            let limit = self.builder.iconst(1 << shift);
+            let reaches = self.builder.icmp(CmpOp::Uge, rest, limit);
+            let places = self.builder.iconst(i64::from(shift.trailing_zeros()));
+            let step = self.builder.binary(BinaryOp::Shl, reaches, places);
+            rest = self.builder.binary(BinaryOp::Lshr, rest, step);
+            log = self.builder.binary(BinaryOp::Add, log, step);
+        }
+        let (one, is_nonzero) = (self.builder.iconst(1), self.builder.icmp(CmpOp::Ne, value, zero));
+        let bucket = self.builder.binary(BinaryOp::Add, log, one);
+        let bucket = self.builder.binary(BinaryOp::Add, bucket, is_nonzero);
+        if is_unsigned {
+            return bucket;
+        }
+        let is_not_negative = self.builder.icmp(CmpOp::Sge, value, zero);
+        self.builder.binary(BinaryOp::Mul, bucket, is_not_negative)
+    }
+
+    /// The bucket of `lhist()`: 0 below `min`, then the steps, and one for `max` and above.
+    pub(super) fn lhist_bucket(&mut self, value: Value, [min, max, step]: [i64; 3]) -> Value {
+        let steps = crate::check::lhist_steps(min, max, step) as i64;
+        let (min, max, step) = (self.builder.iconst(min), self.builder.iconst(max), self.builder.iconst(step));
+        let distance = self.builder.binary(BinaryOp::Sub, value, min);
+        let index = self.builder.binary(BinaryOp::Udiv, distance, step);
+        let one = self.builder.iconst(1);
+        let inside = self.builder.binary(BinaryOp::Add, index, one);
+        let is_not_below = self.builder.icmp(CmpOp::Sge, value, min);
+        let within = self.builder.binary(BinaryOp::Mul, inside, is_not_below);
+        let is_above = self.builder.icmp(CmpOp::Sge, value, max);
+        let is_not_above = self.is_zero(is_above);
+        let within = self.builder.binary(BinaryOp::Mul, within, is_not_above);
+        let last = self.builder.iconst(steps + 1);
+        let above = self.builder.binary(BinaryOp::Mul, last, is_above);
+        self.builder.binary(BinaryOp::Add, within, above)
+    }
+}
+
+/// The IR's type of a value of type `ty`.
+pub(super) fn ir_type(ty: &Type) -> IrType {
+    match ty {
+        Type::Str { len } => IrType::Bytes(*len),
+        _ => IrType::I64,
+    }
+}

@@ -1,0 +1,245 @@
+//! Map elements: look-ups, insertions, additions.
+//!
+//! A new element is inserted as zero with `BPF_NOEXIST` and looked up again before anything is
+//! added to it: of two processors that meet the new key at once one inserts, and both add to what
+//! was inserted. What cannot be inserted because the map is full is counted.
+
+use super::{Expander, Place};
+use crate::catalog::helpers::Helper;
+use crate::ir::inst::MapAddrOf;
+use crate::ir::{Block, CmpOp, Inst, InstData, Type, Value};
+use crate::manifest::{CounterKind, DataType, MapInfo, MapKind, MapRef, MapValue};
+
+/// `BPF_ANY` and `BPF_NOEXIST` of `include/uapi/linux/bpf.h`.
+const ANY: i64 = 0;
+const NOEXIST: i64 = 1;
+
+impl Expander<'_> {
+    fn info(&self, map: MapRef) -> MapInfo {
+        self.tables.maps[map.0 as usize].clone()
+    }
+
+    /// Builds the key in memory.
+    fn key(&mut self, inst: Inst, map: MapRef, parts: &[Value]) -> Place {
+        let info = self.info(map);
+        let place = self.buffer(inst, info.key_size);
+        self.fill(place, 0, info.key_size, &info.key, parts);
+        place
+    }
+
+    fn map_address(&mut self, map: MapRef) -> Value {
+        self.push(InstData::MapAddr { map: MapAddrOf::Script(map) }, Type::Ptr)
+    }
+
+    fn look_up(&mut self, map: MapRef, key: Place) -> Value {
+        let (map, key) = (self.map_address(map), self.address(key));
+        self.call(Helper::MapLookupElem, vec![map, key], Type::Ptr)
+    }
+
+    fn update(&mut self, map: MapRef, key: Place, value: Value, flags: i64) -> Value {
+        let (map, key, flags) = (self.map_address(map), self.address(key), self.iconst(flags));
+        self.call(Helper::MapUpdateElem, vec![map, key, value, flags], Type::I64)
+    }
+
+    /// The address of the element in a new current block, made if there was none. When it cannot
+    /// be made that is counted, and the run goes on at `full`, or ends.
+    fn found_or_made(&mut self, inst: Inst, map: MapRef, key: &[Value], full: Option<Block>) -> Value {
+        let key = self.key(inst, map, key);
+        let (found, miss) = (self.block_after(), self.cold_block());
+        let element = self.func.append_param(found, Type::Ptr);
+        let first = self.look_up(map, key);
+        self.branch_on_pointer(first, (found, vec![first]), (miss, Vec::new()));
+        self.current = miss;
+        if !self.is_array(map) {
+            self.make(map, key, found);
+        }
+        match full {
+            Some(block) => self.jump(block, Vec::new()),
+            None => self.effect(InstData::Return),
+        }
+        self.current = found;
+        element
+    }
+
+    /// The one element of an array is always there; the test for null is the verifier's wish.
+    fn is_array(&self, map: MapRef) -> bool {
+        matches!(self.tables.maps[map.0 as usize].kind, MapKind::Array | MapKind::PercpuArray)
+    }
+
+    /// Inserts a zero element and goes to `found` with its address; what follows runs when the
+    /// map is full.
+    fn make(&mut self, map: MapRef, key: Place, found: Block) {
+        let fails = self.cold_block();
+        let offset = self.tables.bss.zeros(self.tables.maps[map.0 as usize].value_size);
+        let zeros = self.push(InstData::CounterAddr { offset }, Type::Ptr);
+        self.update(map, key, zeros, NOEXIST);
+        let second = self.look_up(map, key);
+        self.branch_on_pointer(second, (found, vec![second]), (fails, Vec::new()));
+        self.current = fails;
+        self.count(CounterKind::MapFull(map));
+    }
+
+    pub(super) fn map_fetch_add(&mut self, inst: Inst, map: MapRef, key: &[Value], delta: Value) {
+        if self.is_used(inst) {
+            let base = self.found_or_made(inst, map, key, None);
+            self.become_here(inst, InstData::FetchAdd { value: delta, base, offset: 0 });
+            return;
+        }
+        let after = self.func.blocks.push(Default::default());
+        let base = self.found_or_made(inst, map, key, Some(after));
+        self.effect(InstData::AtomicAdd { value: delta, base, offset: 0 });
+        self.go_on_at(after);
+    }
+
+    /// Ends the current block with a jump to a block that is not laid out yet.
+    fn go_on_at(&mut self, block: Block) {
+        self.jump(block, Vec::new());
+        self.func.layout.push(block);
+        self.current = block;
+    }
+
+    pub(super) fn map_load(&mut self, inst: Inst, map: MapRef, key: &[Value]) {
+        let key = self.key(inst, map, key);
+        let pointer = self.look_up(map, key);
+        let result = self.result(inst);
+        let (found, missing) = (self.block_after(), self.block_after());
+        let after = self.func.blocks.push(Default::default());
+        self.branch_on_pointer(pointer, (found, Vec::new()), (missing, Vec::new()));
+        match self.func.ty(result) {
+            Type::Bytes(len) => {
+                let place = Place { slot: self.func.create_slot(len), offset: 0 };
+                self.places[result] = Some(place);
+                let whole = len.next_multiple_of(8);
+                self.current = missing;
+                self.zero(place, whole);
+                self.jump(after, Vec::new());
+                self.current = found;
+                self.copy(pointer, 0, place, whole);
+                self.go_on_at(after);
+            }
+            _ => {
+                let value = self.func.append_param(after, Type::I64);
+                self.current = missing;
+                let zero = self.iconst(0);
+                self.jump(after, vec![zero]);
+                self.current = found;
+                let present = self.load(8, pointer, 0);
+                self.jump(after, vec![present]);
+                self.func.layout.push(after);
+                self.current = after;
+                self.replacements.replace(result, value);
+            }
+        }
+    }
+
+    pub(super) fn map_has_key(&mut self, inst: Inst, map: MapRef, key: &[Value]) {
+        let key = self.key(inst, map, key);
+        let pointer = self.look_up(map, key);
+        let zero = self.iconst(0);
+        self.become_here(inst, InstData::Icmp { op: CmpOp::Ne, args: [pointer, zero] });
+    }
+
+    pub(super) fn map_store(&mut self, inst: Inst, map: MapRef, key: &[Value], value: Value, must: bool) {
+        let info = self.info(map);
+        let MapValue::Data(ty) = &info.value else { unreachable!("the checker refuses plain values here") };
+        match ty {
+            DataType::Str { .. } => self.replace_element(inst, &info, map, key, value, must),
+            _ => self.store_number(inst, map, key, value, must),
+        }
+    }
+
+    /// A number is stored into the element that is there: no new element is allocated for it.
+    fn store_number(&mut self, inst: Inst, map: MapRef, key: &[Value], value: Value, must: bool) {
+        let after = self.func.blocks.push(Default::default());
+        let base = self.found_or_made(inst, map, key, (!must).then_some(after));
+        self.effect(InstData::Store { bytes: 8, value, base, offset: 0 });
+        self.go_on_at(after);
+    }
+
+    /// A string is exchanged as a whole, so that no reader sees half of it.
+    fn replace_element(&mut self, inst: Inst, info: &MapInfo, map: MapRef, key: &[Value], value: Value, must: bool) {
+        let key = self.key(inst, map, key);
+        let content = Place { slot: self.func.create_slot(info.value_size), offset: 0 };
+        self.put_string(content, info.value_size, value);
+        let content = self.address(content);
+        let failed = self.update(map, key, content, ANY);
+        let (fails, after) = (self.cold_block(), self.block_after());
+        self.brif(failed, (fails, Vec::new()), (after, Vec::new()));
+        self.current = fails;
+        self.count(CounterKind::MapFull(map));
+        match must {
+            true => self.effect(InstData::Return),
+            false => self.jump(after, Vec::new()),
+        }
+        self.current = after;
+    }
+
+    pub(super) fn map_delete(&mut self, inst: Inst, map: MapRef, key: &[Value]) {
+        let info = self.info(map);
+        let place = self.key(inst, map, key);
+        if self.is_array(map) {
+            // The one element of an array cannot be removed: it is zero again.
+            let offset = self.tables.bss.zeros(info.value_size);
+            let zeros = self.push(InstData::CounterAddr { offset }, Type::Ptr);
+            self.update(map, place, zeros, ANY);
+            return self.become_here(inst, InstData::Iconst { imm: 1 });
+        }
+        let (map, key) = (self.map_address(map), self.address(place));
+        let failed = self.call(Helper::MapDeleteElem, vec![map, key], Type::I64);
+        let zero = self.iconst(0);
+        self.become_here(inst, InstData::Icmp { op: CmpOp::Eq, args: [failed, zero] });
+    }
+
+    pub(super) fn map_aggregate(&mut self, inst: Inst, map: MapRef, key: &[Value], value: Value) {
+        let after = self.func.blocks.push(Default::default());
+        let element = self.found_or_made(inst, map, key, Some(after));
+        match self.info(map).value {
+            MapValue::Count | MapValue::Sum { .. } => self.add(element, 0, value),
+            MapValue::Avg { .. } | MapValue::Stats { .. } => {
+                let one = self.iconst(1);
+                self.add(element, 0, value);
+                self.add(element, 8, one);
+            }
+            MapValue::Min { signed } => self.keep(element, value, if signed { CmpOp::Slt } else { CmpOp::Ult }, after),
+            MapValue::Max { signed } => self.keep(element, value, if signed { CmpOp::Sgt } else { CmpOp::Ugt }, after),
+            MapValue::Hist | MapValue::Lhist { .. } => self.add_to_bucket(element, map, value, after),
+            MapValue::Data(_) => unreachable!("the checker aggregates only into aggregations"),
+        }
+        self.go_on_at(after);
+    }
+
+    /// Atomic, though each processor has its own: a program may interrupt another.
+    fn add(&mut self, base: Value, offset: i16, value: Value) {
+        self.effect(InstData::AtomicAdd { value, base, offset });
+    }
+
+    /// Stores `value` when it is the first, or `op` holds between it and the one stored.
+    fn keep(&mut self, element: Value, value: Value, op: CmpOp, after: Block) {
+        let (compare, replace) = (self.block_after(), self.block_after());
+        let is_set = self.load(8, element, 8);
+        self.brif(is_set, (compare, Vec::new()), (replace, Vec::new()));
+        self.current = compare;
+        let present = self.load(8, element, 0);
+        let is_better = self.push(InstData::Icmp { op, args: [value, present] }, Type::I64);
+        self.brif(is_better, (replace, Vec::new()), (after, Vec::new()));
+        self.current = replace;
+        self.effect(InstData::Store { bytes: 8, value, base: element, offset: 0 });
+        let one = self.iconst(1);
+        self.effect(InstData::Store { bytes: 8, value: one, base: element, offset: 8 });
+    }
+
+    /// The comparison tells the kernel's verifier what lowering made sure of: the bucket exists.
+    fn add_to_bucket(&mut self, element: Value, map: MapRef, bucket: Value, after: Block) {
+        let last = self.iconst(i64::from(self.tables.maps[map.0 as usize].value_size / 8) - 1);
+        let inside = self.block_after();
+        let exists = self.push(InstData::Icmp { op: CmpOp::Ule, args: [bucket, last] }, Type::I64);
+        self.brif(exists, (inside, Vec::new()), (after, Vec::new()));
+        self.current = inside;
+        let three = self.iconst(3);
+        let args = [bucket, three];
+        let offset = self.push(InstData::Binary { op: crate::ir::BinaryOp::Shl, args }, Type::I64);
+        let base = self.push(InstData::PtrAdd { base: element, offset }, Type::Ptr);
+        let one = self.iconst(1);
+        self.add(base, 0, one);
+    }
+}

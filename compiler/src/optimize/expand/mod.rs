@@ -1,0 +1,231 @@
+//! From the upper level to the lower: map elements become look-ups, insertions and atomic
+//! additions; strings become memory; records are built in their buffer and sent.
+//!
+//! Strings are placed where they are needed: one that goes into a single record or key is written
+//! straight into it. Paths that are seldom taken (a new key, a full map, a full buffer) are
+//! marked cold and end up behind the others.
+
+mod elements;
+mod records;
+mod strings;
+
+use std::collections::HashMap;
+
+use cranelift_entity::SecondaryMap;
+use pfscript_grammar::Span;
+
+use super::rewrite::Replacements;
+use crate::catalog::helpers::Helper;
+use crate::ir::entities::StackSlot;
+use crate::ir::{Block, BlockCall, Function, Inst, InstData, Tables, Type, Value};
+use crate::manifest::{CounterKind, DataType, Member};
+
+/// Expands all upper-level instructions.
+pub fn expand(func: &mut Function, tables: &mut Tables) {
+    let layout = std::mem::take(&mut func.layout);
+    let destinations = strings::destinations(func, &layout);
+    let uses = {
+        func.layout.clone_from(&layout);
+        let uses = func.use_counts();
+        func.layout.clear();
+        uses
+    };
+    let current = layout[0];
+    let mut expander = Expander {
+        func,
+        tables,
+        current,
+        span: Span::default(),
+        uses,
+        destinations,
+        buffers: HashMap::new(),
+        places: SecondaryMap::new(),
+        replacements: Replacements::new(),
+    };
+    for block in layout {
+        expander.block(block);
+    }
+    let replacements = std::mem::take(&mut expander.replacements);
+    replacements.apply(func);
+}
+
+struct Expander<'a> {
+    func: &'a mut Function,
+    tables: &'a mut Tables,
+    /// Where new instructions go.
+    current: Block,
+    span: Span,
+    uses: SecondaryMap<Value, u32>,
+    /// For each string that only goes into one record or key: which, and as which part.
+    destinations: SecondaryMap<Value, Option<(Inst, usize)>>,
+    /// The memory in which a record or key is built.
+    buffers: HashMap<Inst, StackSlot>,
+    /// Where each string lies.
+    places: SecondaryMap<Value, Option<Place>>,
+    replacements: Replacements,
+}
+
+/// A piece of the stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    slot: StackSlot,
+    offset: u32,
+}
+
+impl Place {
+    fn plus(self, bytes: u32) -> Self {
+        Self { offset: self.offset + bytes, ..self }
+    }
+}
+
+impl Expander<'_> {
+    fn block(&mut self, block: Block) {
+        self.func.layout.push(block);
+        self.current = block;
+        for inst in std::mem::take(&mut self.func.blocks[block].insts) {
+            self.span = self.func.insts[inst].span;
+            self.inst(inst);
+        }
+    }
+
+    fn inst(&mut self, inst: Inst) {
+        match self.func.insts[inst].data.clone() {
+            InstData::Comm
+            | InstData::StringConst { .. }
+            | InstData::LoadBytes { .. }
+            | InstData::ReadStr { .. }
+            | InstData::SlotLoad { .. } => self.string(inst),
+            InstData::SlotStore { value, slot } => self.slot_store(value, slot),
+            InstData::BytesEq { args } => self.bytes_eq(inst, args),
+            InstData::MapLoad { map, key } => self.map_load(inst, map, &key),
+            InstData::MapHasKey { map, key } => self.map_has_key(inst, map, &key),
+            InstData::MapStore { map, key, value, must } => self.map_store(inst, map, &key, value, must),
+            InstData::MapFetchAdd { map, key, delta } => self.map_fetch_add(inst, map, &key, delta),
+            InstData::MapDelete { map, key } => self.map_delete(inst, map, &key),
+            InstData::MapAggregate { map, key, value } => self.map_aggregate(inst, map, &key, value),
+            InstData::Output { record, fields } => self.output(inst, record, &fields),
+            _ => self.func.blocks[self.current].insts.push(inst),
+        }
+    }
+
+    /// Puts `inst` here with `data` in place of what it was; its value stays its value.
+    fn become_here(&mut self, inst: Inst, data: InstData) {
+        self.func.insts[inst].data = data;
+        self.func.blocks[self.current].insts.push(inst);
+    }
+
+    fn result(&self, inst: Inst) -> Value {
+        self.func.insts[inst].result.expect("an instruction with a value")
+    }
+
+    fn is_used(&self, inst: Inst) -> bool {
+        self.func.insts[inst].result.is_some_and(|result| self.uses[result] > 0)
+    }
+
+    fn push(&mut self, data: InstData, ty: Type) -> Value {
+        let inst = self.func.append_inst(self.current, data, Some(ty), self.span);
+        self.result(inst)
+    }
+
+    fn effect(&mut self, data: InstData) {
+        self.func.append_inst(self.current, data, None, self.span);
+    }
+
+    fn iconst(&mut self, imm: i64) -> Value {
+        self.push(InstData::Iconst { imm }, Type::I64)
+    }
+
+    fn call(&mut self, helper: Helper, args: Vec<Value>, ty: Type) -> Value {
+        self.push(InstData::Call { helper, args }, ty)
+    }
+
+    fn load(&mut self, bytes: u8, base: Value, offset: u32) -> Value {
+        self.push(InstData::Load { bytes, signed: false, base, offset: offset as i16 }, Type::I64)
+    }
+
+    fn address(&mut self, place: Place) -> Value {
+        self.push(InstData::StackAddr { slot: place.slot, offset: place.offset }, Type::Ptr)
+    }
+
+    fn store(&mut self, bytes: u8, value: Value, place: Place) {
+        let base = self.address(Place { offset: 0, ..place });
+        self.effect(InstData::Store { bytes, value, base, offset: place.offset as i16 });
+    }
+
+    fn block_after(&mut self) -> Block {
+        self.func.append_block()
+    }
+
+    fn cold_block(&mut self) -> Block {
+        let block = self.func.append_block();
+        self.func.blocks[block].is_cold = true;
+        block
+    }
+
+    fn jump(&mut self, block: Block, args: Vec<Value>) {
+        self.effect(InstData::Jump { dest: BlockCall::new(block, args) });
+    }
+
+    fn brif(&mut self, cond: Value, then: (Block, Vec<Value>), otherwise: (Block, Vec<Value>)) {
+        let (then, otherwise) = (BlockCall::new(then.0, then.1), BlockCall::new(otherwise.0, otherwise.1));
+        self.effect(InstData::Brif { cond, then, otherwise });
+    }
+
+    /// A branch on whether a pointer is null.
+    fn branch_on_pointer(&mut self, pointer: Value, found: (Block, Vec<Value>), null: (Block, Vec<Value>)) {
+        let zero = self.iconst(0);
+        let args = [pointer, zero];
+        let is_found = self.push(InstData::Icmp { op: crate::ir::CmpOp::Ne, args }, Type::I64);
+        self.brif(is_found, found, null);
+    }
+
+    /// Adds one to the counter of `what`.
+    fn count(&mut self, what: CounterKind) {
+        let offset = self.tables.bss.counter(what);
+        let base = self.push(InstData::CounterAddr { offset }, Type::Ptr);
+        let one = self.iconst(1);
+        self.effect(InstData::AtomicAdd { value: one, base, offset: 0 });
+    }
+
+    /// The memory in which the record or key of `inst` is built.
+    fn buffer(&mut self, inst: Inst, size: u32) -> Place {
+        let func = &mut *self.func;
+        let slot = *self.buffers.entry(inst).or_insert_with(|| func.create_slot(size));
+        Place { slot, offset: 0 }
+    }
+
+    /// Writes `values` as `members` into the `size` bytes at `place`, and zeros between them.
+    fn fill(&mut self, place: Place, from: u32, size: u32, members: &[Member], values: &[Value]) {
+        let mut end = from;
+        for (member, &value) in members.iter().zip(values) {
+            self.zero(place.plus(end), member.offset - end);
+            self.put(place.plus(member.offset), &member.ty, value);
+            end = member.offset + member.ty.size();
+        }
+        self.zero(place.plus(end), size - end);
+    }
+
+    fn put(&mut self, place: Place, ty: &DataType, value: Value) {
+        match ty {
+            DataType::Int { bytes, .. } => self.store(*bytes, value, place),
+            DataType::Str { len } => self.put_string(place, *len, value),
+            DataType::Tuple(_) => unreachable!("the checker makes no tuples of tuples"),
+        }
+    }
+
+    /// Zeros in the largest aligned pieces.
+    fn zero(&mut self, place: Place, bytes: u32) {
+        let mut done = 0;
+        while done < bytes {
+            let piece = piece_at(place.offset + done, bytes - done);
+            let zero = self.iconst(0);
+            self.store(piece as u8, zero, place.plus(done));
+            done += piece;
+        }
+    }
+}
+
+/// The size of the largest aligned access at `offset` that covers at most `bytes`.
+fn piece_at(offset: u32, bytes: u32) -> u32 {
+    [8, 4, 2].into_iter().find(|&piece| offset.is_multiple_of(piece) && bytes >= piece).unwrap_or(1)
+}

@@ -1,0 +1,208 @@
+//! Strings: where each lies, how it gets there, and how two are compared.
+//!
+//! In memory a string is padded with NUL to a multiple of 8 bytes, unless it is part of a record
+//! or key. So two strings are equal when their words are.
+
+use cranelift_entity::SecondaryMap;
+
+use super::{Expander, Place, piece_at};
+use crate::catalog::helpers::Helper;
+use crate::ir::entities::StackSlot;
+use crate::ir::{Block, CmpOp, Function, Inst, InstData, Type, Value};
+
+/// For each string with a single use, as part of a record or key in the same block: that use.
+pub(super) fn destinations(func: &Function, layout: &[Block]) -> SecondaryMap<Value, Option<(Inst, usize)>> {
+    let mut uses: SecondaryMap<Value, u32> = SecondaryMap::new();
+    let mut destinations = SecondaryMap::new();
+    for &block in layout {
+        let insts = &func.blocks[block].insts;
+        for &inst in insts {
+            func.insts[inst].data.for_each_operand(|operand| uses[operand] += 1);
+            for (index, &part) in parts(&func.insts[inst].data).iter().enumerate() {
+                let is_here = |&&other: &&Inst| func.insts[other].result == Some(part) && writes_anew(func, other);
+                if matches!(func.ty(part), Type::Bytes(_)) && insts.iter().any(|other| is_here(&other)) {
+                    destinations[part] = Some((inst, index));
+                }
+            }
+        }
+    }
+    for value in func.values.keys() {
+        if uses[value] != 1 {
+            destinations[value] = None;
+        }
+    }
+    destinations
+}
+
+/// The values that an instruction puts side by side into memory.
+fn parts(data: &InstData) -> &[Value] {
+    match data {
+        InstData::Output { fields, .. } => fields,
+        InstData::MapLoad { key, .. }
+        | InstData::MapHasKey { key, .. }
+        | InstData::MapStore { key, .. }
+        | InstData::MapFetchAdd { key, .. }
+        | InstData::MapDelete { key, .. }
+        | InstData::MapAggregate { key, .. } => key,
+        _ => &[],
+    }
+}
+
+fn writes_anew(func: &Function, inst: Inst) -> bool {
+    use InstData::{Comm, LoadBytes, ReadStr, StringConst};
+    matches!(func.insts[inst].data, Comm | StringConst { .. } | LoadBytes { .. } | ReadStr { .. })
+}
+
+impl Expander<'_> {
+    fn len(&self, value: Value) -> u32 {
+        match self.func.ty(value) {
+            Type::Bytes(len) => len,
+            Type::I64 | Type::Ptr => 8,
+        }
+    }
+
+    /// Where the string `value` lies.
+    pub(super) fn place(&self, value: Value) -> Place {
+        self.places[value].expect("a string is placed before it is used")
+    }
+
+    /// Gives the string that `inst` makes its place, and writes it there.
+    pub(super) fn string(&mut self, inst: Inst) {
+        let value = self.result(inst);
+        let len = self.len(value);
+        let data = self.func.insts[inst].data.clone();
+        let place = match data {
+            InstData::SlotLoad { slot } => Place { slot, offset: 0 },
+            _ => self.destination(value, len),
+        };
+        self.places[value] = Some(place);
+        match data {
+            InstData::Comm => {
+                let (address, size) = (self.address(place), self.iconst(len.into()));
+                self.call(Helper::GetCurrentComm, vec![address, size], Type::I64);
+            }
+            InstData::StringConst { text } => self.write_text(place, len, &text),
+            InstData::LoadBytes { base, offset } => self.copy(base, offset as u32, place, len),
+            InstData::ReadStr { user, addr } => self.read_string(user, addr, place, len),
+            _ => {}
+        }
+    }
+
+    /// In the record or key that the string goes into, or a slot of its own.
+    fn destination(&mut self, value: Value, len: u32) -> Place {
+        let Some((consumer, index)) = self.destinations[value] else {
+            let slot = self.func.create_slot(len);
+            let place = Place { slot, offset: 0 };
+            let whole_words = len / 8 * 8;
+            self.zero(place.plus(whole_words), len.next_multiple_of(8) - whole_words);
+            return place;
+        };
+        let (members, size) = match &self.func.insts[consumer].data {
+            InstData::Output { record, .. } => {
+                let layout = &self.tables.records[*record as usize];
+                (super::records::stored_fields(layout), layout.size)
+            }
+            InstData::MapLoad { map, .. }
+            | InstData::MapHasKey { map, .. }
+            | InstData::MapStore { map, .. }
+            | InstData::MapFetchAdd { map, .. }
+            | InstData::MapDelete { map, .. }
+            | InstData::MapAggregate { map, .. } => {
+                let info = &self.tables.maps[map.0 as usize];
+                (info.key.clone(), info.key_size)
+            }
+            other => unreachable!("{other:?} has no parts"),
+        };
+        self.buffer(consumer, size).plus(members[index].offset)
+    }
+
+    /// A text that is known, and NUL up to `len`.
+    fn write_text(&mut self, place: Place, len: u32, text: &str) {
+        let mut bytes = text.as_bytes().to_vec();
+        bytes.resize(len as usize, 0);
+        let mut done = 0;
+        while done < len {
+            let piece = piece_at(place.offset + done, len - done);
+            let word = self.iconst(word(&bytes[done as usize..(done + piece) as usize]));
+            self.store(piece as u8, word, place.plus(done));
+            done += piece;
+        }
+    }
+
+    fn read_string(&mut self, user: bool, addr: Value, place: Place, len: u32) {
+        // The helper writes no further than the NUL.
+        self.zero(place, len);
+        let (address, size) = (self.address(place), self.iconst(len.into()));
+        let helper = if user { Helper::ProbeReadUserStr } else { Helper::ProbeReadKernelStr };
+        self.call(helper, vec![address, size, addr], Type::I64);
+    }
+
+    /// Copies `len` bytes in the largest pieces that are aligned on both sides.
+    pub(super) fn copy(&mut self, base: Value, offset: u32, place: Place, len: u32) {
+        let mut done = 0;
+        while done < len {
+            let piece = piece_at((place.offset + done) | (offset + done), len - done);
+            let word = self.load(piece as u8, base, offset + done);
+            self.store(piece as u8, word, place.plus(done));
+            done += piece;
+        }
+    }
+
+    /// The string `value` in `len` bytes at `place`, cut or padded.
+    pub(super) fn put_string(&mut self, place: Place, len: u32, value: Value) {
+        let from = self.place(value);
+        let present = self.len(value);
+        if from != place {
+            let base = self.address(Place { offset: 0, ..from });
+            self.copy(base, from.offset, place, len.min(present));
+        }
+        if len > present {
+            self.zero(place.plus(present), len - present);
+        }
+    }
+
+    pub(super) fn slot_store(&mut self, value: Value, slot: StackSlot) {
+        let size = self.func.slots[slot].size;
+        self.put_string(Place { slot, offset: 0 }, size, value);
+    }
+
+    /// Compares word by word; behind the end of the shorter one the longer must be NUL.
+    pub(super) fn bytes_eq(&mut self, inst: Inst, args: [Value; 2]) {
+        let after = self.block_after();
+        let equal = self.func.append_param(after, Type::I64);
+        self.func.layout.pop();
+        let words = args.map(|arg| self.len(arg).div_ceil(8));
+        for index in 0..words[0].max(words[1]) {
+            let [a, b] = [0, 1].map(|side| self.word(args[side], index, words[side]));
+            let differs = self.push(InstData::Icmp { op: CmpOp::Ne, args: [a, b] }, Type::I64);
+            let zero = self.iconst(0);
+            let next = self.block_after();
+            self.brif(differs, (after, vec![zero]), (next, Vec::new()));
+            self.current = next;
+        }
+        let one = self.iconst(1);
+        self.jump(after, vec![one]);
+        self.func.layout.push(after);
+        self.current = after;
+        let result = self.result(inst);
+        self.replacements.replace(result, equal);
+    }
+
+    fn word(&mut self, value: Value, index: u32, words: u32) -> Value {
+        if index >= words {
+            return self.iconst(0);
+        }
+        if let Some(InstData::StringConst { text }) = self.func.def(value) {
+            let bytes: Vec<u8> = text.bytes().skip(index as usize * 8).take(8).collect();
+            return self.iconst(word(&bytes));
+        }
+        let place = self.place(value);
+        let base = self.address(Place { offset: 0, ..place });
+        self.load(8, base, place.offset + index * 8)
+    }
+}
+
+/// Up to eight bytes as the number that a little-endian load of them gives.
+fn word(bytes: &[u8]) -> i64 {
+    bytes.iter().rev().fold(0, |word, &byte| word << 8 | i64::from(byte))
+}

@@ -1,0 +1,125 @@
+//! Reads of a map element that this run has just written or read take that value: no second
+//! look-up, and, since additions are atomic, the very number that this run's addition produced.
+//!
+//! What is known of an element holds from one instruction to the next, and at the start of a
+//! block if all its predecessors end with it. A write to another key of the same map might be a
+//! write to the same element, so it ends the knowledge about the others.
+
+use cranelift_entity::SecondaryMap;
+
+use super::rewrite::Replacements;
+use crate::ir::flow::ControlFlow;
+use crate::ir::function::Type;
+use crate::ir::{BinaryOp, Block, Function, Inst, InstData, Value};
+use crate::manifest::MapRef;
+
+/// Forwards along the control flow.
+pub fn forward_map_values(func: &mut Function) {
+    let flow = ControlFlow::of(func);
+    let mut at_end: SecondaryMap<Block, Option<Known>> = SecondaryMap::new();
+    let mut replacements = Replacements::new();
+    for &block in &flow.reverse_post_order {
+        let mut known = at_start(&flow, &at_end, block);
+        for inst in func.blocks[block].insts.clone() {
+            func.insts[inst].data.for_each_operand_mut(|operand| *operand = replacements.of(*operand));
+            known.step(func, inst, &mut replacements);
+        }
+        at_end[block] = Some(known);
+    }
+    replacements.apply(func);
+}
+
+/// What all predecessors agree on; nothing when one of them comes later, as in a loop.
+fn at_start(flow: &ControlFlow, at_end: &SecondaryMap<Block, Option<Known>>, block: Block) -> Known {
+    let mut preds = flow.predecessors[block].iter().map(|&pred| at_end[pred].as_ref());
+    let Some(Some(first)) = preds.next() else { return Known::default() };
+    preds.try_fold(first.clone(), |common, pred| Some(common.intersect(pred?))).unwrap_or_default()
+}
+
+/// What is known of map elements at one point.
+#[derive(Clone, Default)]
+struct Known {
+    facts: Vec<Fact>,
+}
+
+#[derive(Clone, PartialEq)]
+struct Fact {
+    map: MapRef,
+    key: Vec<Value>,
+    content: Content,
+}
+
+#[derive(Clone, PartialEq)]
+enum Content {
+    /// The element's value.
+    Value(Value),
+    /// The value that this instruction stored.
+    Stored(Value, Inst),
+    /// The sum of the two.
+    Sum(Value, Value),
+    /// There is no such element.
+    Nothing,
+}
+
+impl Known {
+    fn intersect(mut self, other: &Self) -> Self {
+        self.facts.retain(|fact| other.facts.contains(fact));
+        self
+    }
+
+    fn find(&self, map: MapRef, key: &[Value]) -> Option<&Content> {
+        self.facts.iter().find(|fact| fact.map == map && fact.key == key).map(|fact| &fact.content)
+    }
+
+    /// The element was written: forget what is known of the map, then note the new content.
+    fn write(&mut self, map: MapRef, key: Vec<Value>, content: Content) {
+        self.forget(map);
+        self.facts.push(Fact { map, key, content });
+    }
+
+    fn forget(&mut self, map: MapRef) {
+        self.facts.retain(|fact| fact.map != map);
+    }
+
+    fn step(&mut self, func: &mut Function, inst: Inst, replacements: &mut Replacements) {
+        let result = func.insts[inst].result;
+        match (func.insts[inst].data.clone(), result) {
+            (InstData::MapLoad { map, key }, Some(result)) => match self.find(map, &key).cloned() {
+                Some(content) => forward(func, inst, result, content, replacements),
+                None => self.facts.push(Fact { map, key, content: Content::Value(result) }),
+            },
+            (InstData::MapHasKey { map, key }, _) => {
+                if let Some(Content::Nothing) = self.find(map, &key) {
+                    func.insts[inst].data = InstData::Iconst { imm: 0 };
+                }
+            }
+            (InstData::MapStore { map, key, value, .. }, _) => self.write(map, key, Content::Stored(value, inst)),
+            (InstData::MapFetchAdd { map, key, delta }, Some(old)) => {
+                self.write(map, key, Content::Sum(old, delta));
+            }
+            (InstData::MapDelete { map, key }, _) => self.write(map, key, Content::Nothing),
+            (InstData::MapAggregate { map, .. }, _) => self.forget(map),
+            _ => {}
+        }
+    }
+}
+
+/// Serves the load with what is known.
+fn forward(func: &mut Function, load: Inst, result: Value, content: Content, replacements: &mut Replacements) {
+    match content {
+        Content::Value(value) if func.ty(value) == func.ty(result) => replacements.replace(result, value),
+        Content::Stored(value, store) if func.ty(value) == func.ty(result) => {
+            if let InstData::MapStore { must, .. } = &mut func.insts[store].data {
+                *must = true;
+            }
+            replacements.replace(result, value);
+        }
+        Content::Sum(old, delta) => {
+            func.insts[load].data = InstData::Binary { op: BinaryOp::Add, args: [old, delta] };
+        }
+        Content::Nothing if func.ty(result) == Type::I64 => {
+            func.insts[load].data = InstData::Iconst { imm: 0 };
+        }
+        Content::Value(_) | Content::Stored(..) | Content::Nothing => {}
+    }
+}
