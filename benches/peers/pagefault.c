@@ -106,7 +106,7 @@ int main(int argc, char **argv)
 	attach_counter(bpf_object__find_program_by_name(object, "count"));
 	if (!bpf_program__attach(bpf_object__find_program_by_name(object, "forget")))
 		fail("attach");
-	fprintf(stderr, "attached\n");
+	fprintf(stderr, "tracing\n");
 	while (!stopped)
 		perf_buffer__poll(buffer, 100);
 	perf_buffer__consume(buffer);

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 /// How one sees from outside that a tool traces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ready {
-    /// A line on standard error begins with `attached`.
+    /// A line on standard error says that everything is attached.
     Attached,
     /// The first row of data is printed; at step 1 there is always one.
     FirstRow,

@@ -35,7 +35,7 @@ impl Running {
         let begin = Instant::now();
         let mut child = command.stdout(output).stderr(errors).spawn()?;
         let start = match (child.stderr.take(), child.stdout.take()) {
-            (Some(errors), _) => Some(first_line(errors, begin, |line| line.starts_with("attached"))?),
+            (Some(errors), _) => Some(first_line(errors, begin, |line| line.trim_end().ends_with("tracing"))?),
             (_, Some(output)) => Some(first_line(output, begin, |line| line.contains(':'))?),
             _ => None,
         };

@@ -11,6 +11,9 @@ use libtest_mimic::Failed;
 /// No step of a test takes longer, on however slow a machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The note of `-v` that everything is attached.
+const READY: &str = "note: tracing";
+
 /// A `pfscript` that traces.
 pub struct Tracer {
     child: Child,
@@ -53,7 +56,7 @@ impl Tracer {
     fn await_attached(&mut self) -> Result<(), Failed> {
         while let Ok(line) = self.stderr.recv_timeout(PATIENCE) {
             self.said.push(line);
-            if self.said.last().is_some_and(|line| line.starts_with("attached")) {
+            if self.said.last().is_some_and(|line| line.ends_with(READY)) {
                 return Ok(());
             }
         }
@@ -122,11 +125,40 @@ pub fn generate(faults: u64, threads: u32) -> Result<Child, Failed> {
 
 /// Waits for a generator and reads what it says.
 pub fn faulted(generator: Child) -> Result<Faulted, Failed> {
-    let said = String::from_utf8(generator.wait_with_output()?.stdout)?;
+    parse_faulted(&String::from_utf8(generator.wait_with_output()?.stdout)?)
+}
+
+fn parse_faulted(said: &str) -> Result<Faulted, Failed> {
     let value = |key: &str| said.split_whitespace().find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
     match (value("pid").map(str::parse), value("faults").map(str::parse)) {
         (Some(Ok(pid)), Some(Ok(faults))) => Ok(Faulted { pid, faults }),
         _ => Err(format!("the generator said: {said}").into()),
+    }
+}
+
+/// A generator whose process stays when it has made its faults.
+pub struct Held(Child);
+
+impl Held {
+    /// Starts it.
+    pub fn generate(faults: u64) -> Result<Self, Failed> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_page_fault_gen"));
+        command.arg(faults.to_string()).arg("--hold");
+        Ok(Self(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?))
+    }
+
+    /// What it says once the faults are made.
+    pub fn faulted(&mut self) -> Result<Faulted, Failed> {
+        let mut line = String::new();
+        BufReader::new(self.0.stdout.as_mut().ok_or("its output is not piped")?).read_line(&mut line)?;
+        parse_faulted(&line)
+    }
+
+    /// Lets its process end.
+    pub fn end(mut self) -> Result<(), Failed> {
+        drop(self.0.stdin.take());
+        self.0.wait()?;
+        Ok(())
     }
 }
 

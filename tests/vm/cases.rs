@@ -49,9 +49,9 @@ pub const CASES: &[Case] = &[
         commands: "count /scripts/pagefault.pf 70 20000 1",
         check: |seen| {
             counted(seen, &[70], RETRIES)?;
-            let attached = seen.lines.iter().find(|line| line.starts_with("stderr: attached"));
+            let attached = seen.lines.iter().find(|line| line.contains("attached"));
             match attached {
-                Some(line) if line.contains("fentry:handle_mm_fault") => Ok(()),
+                Some(line) if line.contains("attached fentry:handle_mm_fault") => Ok(()),
                 other => Err(format!("fentry is here and was not taken: {other:?}")),
             }
         },
