@@ -4,6 +4,7 @@
 //! does meets all of them; the table shows medians. Prints Markdown; all samples go as JSON to
 //! `target/tmp/peers.json`. A tool that is not installed is named as absent.
 
+mod compile;
 mod measure;
 mod peer;
 mod report;
@@ -21,6 +22,7 @@ use crate::report::Figure;
 
 const QUICK_ROUNDS: usize = 15;
 const SLOW_ROUNDS: usize = 5;
+const COMPILATIONS: usize = 101;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
@@ -29,7 +31,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         figure("exec to tracing, ms", &peers, QUICK_ROUNDS, measure::start)?,
         figure("peak memory, MB", &peers, SLOW_ROUNDS, measure::memory)?,
         figure("own files, MB", &peers, 1, measure::size)?,
+        figure("instructions of the probe, as compiled", &peers, 1, compile::instructions)?,
         figure("instructions of the probe, as run", &peers, 1, measure::instructions)?,
+        only_first("compilation of pagefault.pf, ms", &peers, compile::times(COMPILATIONS)?),
         program_times(&peers)?,
         traced_faults(&peers, 50)?,
         traced_faults(&peers, 1)?,
@@ -59,6 +63,15 @@ fn figure(
         }
     }
     Ok(Figure { name: name.to_owned(), samples })
+}
+
+/// A figure that only pfscript has.
+fn only_first(name: &str, peers: &[Peer], samples: Vec<f64>) -> Figure {
+    let mut all = vec![Vec::new(); peers.len()];
+    if let Some(first) = all.first_mut() {
+        *first = samples;
+    }
+    Figure { name: name.to_owned(), samples: all }
 }
 
 /// Net of what the kernel's statistics show for a program that does nothing.
