@@ -5,17 +5,28 @@
 
 mod arithmetic;
 pub mod artifact;
+mod assemble;
+mod bpf;
+mod btf;
 mod catalog;
 mod check;
+mod emit;
+#[cfg(test)]
+mod fixtures;
 mod format;
 mod ir;
 pub mod kernel;
+mod limits;
 mod lower;
 pub mod manifest;
 mod optimize;
 pub mod params;
+mod pipeline;
+mod regalloc;
+mod write_object;
 
 pub use artifact::{Alternatives, Artifact, Options};
 pub use check::params::declared_params;
 pub use kernel::KernelInfo;
 pub use manifest::Manifest;
+pub use pipeline::{compile, dump_ir};

@@ -4,12 +4,11 @@ use pfscript_grammar::{Diagnostic, SourceFile, ast};
 
 use crate::artifact::{Artifact, Options};
 use crate::check::program::CheckedProgram;
-use crate::check::{self};
 use crate::emit::{self, Bytecode};
 use crate::ir::{Function, Module};
 use crate::kernel::KernelInfo;
 use crate::manifest::Manifest;
-use crate::{assemble, bpf, limits, lower, optimize, regalloc};
+use crate::{assemble, bpf, check, limits, lower, optimize, regalloc};
 
 /// Compiles a script to an object and its manifest.
 ///
@@ -26,7 +25,7 @@ pub fn compile(
     let module = optimize::optimize(lower::lower(&program), None);
     let code = generate(&program, &module)?;
     let manifest: Manifest = assemble::manifest(&program, &module, &code);
-    let object = assemble::object(source, &manifest, code);
+    let object = assemble::object(source, &manifest, &code);
     Ok(Artifact { object, manifest, warnings: program.warnings })
 }
 
@@ -59,6 +58,6 @@ fn generate(program: &CheckedProgram, module: &Module) -> Result<Vec<Bytecode>, 
 
 fn generate_function(func: &Function) -> Result<Bytecode, emit::EmitError> {
     let vcode = bpf::select(func);
-    let allocation = regalloc::allocate(&vcode);
+    let allocation = regalloc::allocate(&vcode).expect("selection keeps the invariants of VCode");
     emit::emit(&vcode, &allocation)
 }

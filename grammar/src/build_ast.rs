@@ -237,7 +237,9 @@ impl Builder {
             self.error(
                 Diagnostic::error(codes::SIGIL, place.span, format!("`{name}` cannot be assigned to"))
                     .label("a name without `$` or `@` is a builtin or a parameter")
-                    .help(format!("write `${name}` for a variable of this probe, `@{name}` for a map that outlives it")),
+                    .help(format!(
+                        "write `${name}` for a variable of this probe, `@{name}` for a map that outlives it"
+                    )),
             );
         }
     }

@@ -55,7 +55,10 @@ fn digits_value(text: &str, range: std::ops::Range<usize>, radix: u32) -> Result
             return Err(BadLiteral {
                 at: at..at + 1,
                 message: format!("`{c}` is not an octal digit"),
-                help: format!("a leading 0 makes a number octal: write `{}` for the decimal number", text.trim_start_matches('0')),
+                help: format!(
+                    "a leading 0 makes a number octal: write `{}` for the decimal number",
+                    text.trim_start_matches('0')
+                ),
             });
         };
         any = true;
@@ -156,7 +159,14 @@ fn escape(quoted: &str, at: usize, bytes: &mut Vec<u8>) -> Result<usize, BadLite
 }
 
 /// `\x1b` or `\033`: up to `most` digits from `from` on.
-fn numeric_escape(quoted: &str, at: usize, from: usize, radix: u32, most: usize, bytes: &mut Vec<u8>) -> Result<usize, BadLiteral> {
+fn numeric_escape(
+    quoted: &str,
+    at: usize,
+    from: usize,
+    radix: u32,
+    most: usize,
+    bytes: &mut Vec<u8>,
+) -> Result<usize, BadLiteral> {
     let digits = quoted[from..].bytes().take(most).take_while(|&byte| char::from(byte).is_digit(radix)).count();
     let end = from + digits;
     match u8::from_str_radix(&quoted[from..end], radix) {

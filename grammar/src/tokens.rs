@@ -42,8 +42,8 @@ pub(crate) struct Token {
 
 /// Marks of more than one character, longest first.
 const MARKS: [&str; 27] = [
-    "<<=", ">>=", "..=", "===", "!==", "++", "--", "->", "<<", ">>", "<=", ">=", "==", "!=", "&&", "||", "+=", "-=", "*=",
-    "/=", "%=", "&=", "^=", "|=", "..", ":=", "::",
+    "<<=", ">>=", "..=", "===", "!==", "++", "--", "->", "<<", ">>", "<=", ">=", "==", "!=", "&&", "||", "+=", "-=",
+    "*=", "/=", "%=", "&=", "^=", "|=", "..", ":=", "::",
 ];
 
 /// The tokens of `text` in order, without layout and comments.
@@ -74,7 +74,8 @@ impl Lexer<'_> {
         let open_comment = self.skip_layout();
         let rest = &self.text[self.at..];
         let first = rest.chars().next()?;
-        let (kind, length) = if open_comment { (TokenKind::OpenComment, rest.len()) } else { self.classify(rest, first) };
+        let (kind, length) =
+            if open_comment { (TokenKind::OpenComment, rest.len()) } else { self.classify(rest, first) };
         let token = Token { kind, start: self.at, end: self.at + length };
         match first {
             '{' => self.braces += 1,

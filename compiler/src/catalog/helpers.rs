@@ -54,6 +54,33 @@ pub struct HelperInfo {
 }
 
 impl Helper {
+    /// Every helper that the compiler knows.
+    pub const ALL: [Self; 18] = [
+        Self::MapLookupElem,
+        Self::MapUpdateElem,
+        Self::MapDeleteElem,
+        Self::KtimeGetNs,
+        Self::GetPrandomU32,
+        Self::GetSmpProcessorId,
+        Self::GetCurrentPidTgid,
+        Self::GetCurrentUidGid,
+        Self::GetCurrentComm,
+        Self::PerfEventOutput,
+        Self::GetCurrentTask,
+        Self::GetNumaNodeId,
+        Self::GetCurrentCgroupId,
+        Self::ProbeReadUser,
+        Self::ProbeReadKernel,
+        Self::ProbeReadUserStr,
+        Self::ProbeReadKernelStr,
+        Self::KtimeGetBootNs,
+    ];
+
+    /// The helper of number `id`, if the compiler knows it.
+    pub fn from_id(id: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|helper| helper.id() == id)
+    }
+
     /// Its number in the kernel's interface.
     pub fn id(self) -> u32 {
         self as u32

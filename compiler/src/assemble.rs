@@ -1,0 +1,78 @@
+//! Puts the results together: programs and tables to manifest and object.
+
+use pfscript_grammar::SourceFile;
+
+use crate::artifact::Alternatives;
+use crate::catalog::probe_kinds;
+use crate::check::program::{CheckedProbe, CheckedProgram, CheckedTarget};
+use crate::emit::Bytecode;
+use crate::ir::Module;
+use crate::kernel::KernelInfo;
+use crate::manifest::{Manifest, Program, Target};
+use crate::write_object::{self, ObjectSpec, ProgramCode};
+
+/// Keeps of each `or` what `which` says.
+pub fn choose_alternatives(
+    mut program: CheckedProgram,
+    kernel: &dyn KernelInfo,
+    which: Alternatives,
+) -> CheckedProgram {
+    if which == Alternatives::FirstOffered {
+        for target in &mut program.targets {
+            keep_first_offered(target, kernel);
+        }
+    }
+    program
+}
+
+fn keep_first_offered(target: &mut CheckedTarget, kernel: &dyn KernelInfo) {
+    let offered = target.alternatives.iter().position(|probe| kernel.offers(&probe.attach).is_ok());
+    let kept = offered.unwrap_or(target.alternatives.len() - 1);
+    target.alternatives = vec![target.alternatives.swap_remove(kept)];
+}
+
+/// Describes the programs for the runtime; `code` is in the order of targets and alternatives.
+pub fn manifest(program: &CheckedProgram, module: &Module, code: &[Bytecode]) -> Manifest {
+    let mut code = code.iter();
+    let mut described = |probe: &CheckedProbe| Program {
+        symbol: probe.symbol.clone(),
+        section: probe_kinds::section(&probe.attach),
+        attach: probe.attach.clone(),
+        probe: probe.probe.clone(),
+        span: probe.span,
+        inst_spans: code.next().map(|code| code.spans.clone()).unwrap_or_default(),
+    };
+    let targets = program
+        .targets
+        .iter()
+        .map(|target| Target {
+            alternatives: target.alternatives.iter().map(&mut described).collect(),
+            span: target.span,
+        })
+        .collect();
+    Manifest {
+        targets,
+        maps: module.tables.maps.clone(),
+        records: module.tables.records.clone(),
+        counters: module.tables.bss.counters.clone(),
+        start_time_offset: module.tables.bss.start_time,
+        bss_size: module.tables.bss.size(),
+        notes: program.notes.clone(),
+    }
+}
+
+/// Writes the object that `manifest` describes.
+pub fn object(source: &SourceFile, manifest: &Manifest, code: &[Bytecode]) -> Vec<u8> {
+    let described = manifest.targets.iter().flat_map(|target| &target.alternatives);
+    let programs = described
+        .zip(code)
+        .map(|(program, bytecode)| ProgramCode { symbol: &program.symbol, section: &program.section, bytecode })
+        .collect();
+    write_object::write_object(&ObjectSpec {
+        programs,
+        maps: &manifest.maps,
+        has_events: !manifest.records.is_empty(),
+        bss_size: manifest.bss_size,
+        source,
+    })
+}

@@ -1,0 +1,6 @@
+//! The command line: what was asked for, and what is said about it.
+
+pub mod args;
+pub mod report;
+pub mod run;
+pub mod script;

@@ -1,0 +1,193 @@
+//! From the command line to the exit code: the order in which everything happens.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use pfscript_compiler::params::ParamSpec;
+use pfscript_compiler::{Alternatives, Artifact, Options, compile, declared_params, dump_ir};
+use pfscript_grammar::{Code, Diagnostic, SourceFile, Span, ast, parse, print_ast};
+
+use crate::cli::args::{self, Args, Mode};
+use crate::cli::report;
+use crate::cli::script::{self, NoScript};
+use crate::failure::Failure;
+use crate::kernel::Kernel;
+use crate::output::{Destination, Output, Verbosity};
+use crate::session::{self, Settings};
+use crate::sys::page_size;
+
+/// The exit codes; `exit(N)` in a script gives N.
+const DONE: u8 = 0;
+const WRONG_SCRIPT: u8 = 1;
+const WRONG_COMMAND_LINE: u8 = 2;
+const WRONG_MACHINE: u8 = 3;
+
+/// Why nothing more is done.
+enum Stop {
+    /// The command line is wrong, or asked for help or version only.
+    CommandLine(Box<clap::Error>),
+    /// There is no script.
+    NoScript(NoScript),
+    /// The script is wrong.
+    Script(SourceFile, Vec<Diagnostic>),
+    /// The machine will not do it.
+    Machine(SourceFile, Failure),
+    /// A file cannot be opened.
+    Unopened(io::Error),
+    /// A file cannot be written.
+    Unwritten(io::Error),
+}
+
+/// Does what `words` (the command line without the program's own name) ask for and gives the exit
+/// code. What is wrong has been said on stderr.
+pub fn run(words: &[OsString]) -> u8 {
+    attempt(words).unwrap_or_else(|stop| stop.report())
+}
+
+fn attempt(words: &[OsString]) -> Result<u8, Stop> {
+    let scan = args::scan(words);
+    let source = script::read(&scan.script).map_err(Stop::NoScript)?;
+    let (script, params) = or_wrong(&source, read_params(&source))?;
+    let args = args::parse(words, &scan, source.name(), &params).map_err(Stop::CommandLine)?;
+    let options = options(&args);
+    match &args.mode {
+        Mode::ListScripts => print(&script::list()),
+        Mode::DumpAst => print(&print_ast(&script, &source)),
+        Mode::DumpIr(pass) => {
+            let ir = dump_ir(&script, &Kernel::new(), &options, pass.as_deref());
+            print(&or_wrong(&source, ir)?)
+        }
+        mode => {
+            let kernel = Kernel::new();
+            let artifact = or_wrong(&source, compile(&source, &script, &kernel, &options))?;
+            warn(&source, &artifact, &args);
+            match mode {
+                Mode::DumpBytecode => print(&dump_bytecode(&artifact, &source)),
+                Mode::EmitObj(file) => write_object(&artifact, file),
+                Mode::Run => trace(&source, &artifact, &kernel, &args),
+                _ => Ok(DONE),
+            }
+        }
+    }
+}
+
+/// The script's tree and its parameters, none of which may be called as an option.
+fn read_params(source: &SourceFile) -> Result<(ast::Script, Vec<ParamSpec>), Vec<Diagnostic>> {
+    let script = parse(source)?;
+    let params = declared_params(&script)?;
+    match args::clashing(&params) {
+        Some(param) => Err(vec![clash(&script, param)]),
+        None => Ok((script, params)),
+    }
+}
+
+fn clash(script: &ast::Script, param: &ParamSpec) -> Diagnostic {
+    let declared = script.items.iter().find_map(|item| match item {
+        ast::Item::Param(declared) if declared.name.name == param.name => Some(declared.name.span),
+        _ => None,
+    });
+    let message = format!("the parameter {} has the name of an option of pfscript", param.name);
+    Diagnostic::error(Code("PF0490"), declared.unwrap_or(Span::new(0, 0)), message)
+        .help(format!("call it something else: --{} already has a meaning", param.name.replace('_', "-")))
+}
+
+fn options(args: &Args) -> Options {
+    // Any loader can load an object that holds one alternative each; pfscript's own tries them all.
+    let alternatives = if let Mode::EmitObj(_) = args.mode { Alternatives::FirstOffered } else { Alternatives::All };
+    Options { params: args.params.clone(), positional: args.positional.clone(), alternatives }
+}
+
+/// Stands in for `pfscript_compiler::dump_bytecode` until the compiler has it.
+fn dump_bytecode(_: &Artifact, _: &SourceFile) -> String {
+    String::from("the bytecode cannot be shown yet\n")
+}
+
+/// Says what is legal in the script but surely not meant.
+fn warn(source: &SourceFile, artifact: &Artifact, args: &Args) {
+    if args.verbosity > Verbosity::Quiet && !artifact.warnings.is_empty() {
+        report::diagnostics(source, &artifact.warnings);
+    }
+    if args.verbosity == Verbosity::Verbose {
+        artifact.manifest.notes.iter().for_each(|note| report::note(note));
+    }
+}
+
+fn trace(source: &SourceFile, artifact: &Artifact, kernel: &Kernel, args: &Args) -> Result<u8, Stop> {
+    let to = destination(args.output.as_ref())?;
+    let mut output = Output::new(&artifact.manifest, args.form, to, args.verbosity);
+    let settings = Settings {
+        duration: args.duration,
+        max_events: args.max_events,
+        buffer_pages: args.buffer_size.map(|bytes| bytes.div_ceil(page_size())),
+        until: None,
+    };
+    match session::run(artifact, kernel, settings, &mut output) {
+        // The kernel's convention: of an exit code eight bits are seen.
+        Ok(code) => Ok(code as u8),
+        Err(failure) => Err(Stop::Machine(source.clone(), failure)),
+    }
+}
+
+fn destination(output: Option<&PathBuf>) -> Result<Destination, Stop> {
+    output.map_or_else(Destination::stdout, |path| Destination::file(path)).map_err(Stop::Unopened)
+}
+
+fn write_object(artifact: &Artifact, file: &Path) -> Result<u8, Stop> {
+    let to_stdout = file.as_os_str() == "-";
+    let mut to = destination(Some(&file.to_owned()).filter(|_| !to_stdout))?;
+    finish(to.write_all(&artifact.object))
+}
+
+/// Prints what was asked for.
+fn print(text: &str) -> Result<u8, Stop> {
+    finish(Destination::stdout().and_then(|mut stdout| stdout.write_all(text.as_bytes())))
+}
+
+/// A reader that has seen enough is no failure.
+fn finish(written: io::Result<()>) -> Result<u8, Stop> {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Stop::Unwritten(error)),
+        _ => Ok(DONE),
+    }
+}
+
+fn or_wrong<T>(source: &SourceFile, result: Result<T, Vec<Diagnostic>>) -> Result<T, Stop> {
+    result.map_err(|diagnostics| Stop::Script(source.clone(), diagnostics))
+}
+
+impl Stop {
+    /// Says why and gives the exit code.
+    fn report(self) -> u8 {
+        match self {
+            Self::CommandLine(error) => {
+                // Help goes to stdout, where a closed pipe is no failure.
+                let _ = error.print();
+                if error.exit_code() == 0 { DONE } else { WRONG_COMMAND_LINE }
+            }
+            Self::NoScript(NoScript::Unreadable { message, help }) => said(&message, &help, WRONG_COMMAND_LINE),
+            Self::NoScript(NoScript::Unusable(message)) => said(&message, &[], WRONG_SCRIPT),
+            Self::Script(source, diagnostics) => {
+                report::diagnostics(&source, &diagnostics);
+                WRONG_SCRIPT
+            }
+            Self::Machine(source, failure) => refused(&source, &failure),
+            Self::Unopened(error) => said(&error.to_string(), &[], WRONG_COMMAND_LINE),
+            Self::Unwritten(error) => said(&error.to_string(), &[], WRONG_MACHINE),
+        }
+    }
+}
+
+fn said(message: &str, help: &[String], code: u8) -> u8 {
+    report::error(message, help);
+    code
+}
+
+/// What the machine refused, beside the script's line if it is about one.
+fn refused(source: &SourceFile, failure: &Failure) -> u8 {
+    match failure.span() {
+        Some(span) => report::failure(source, span, &failure.to_string(), &failure.help()),
+        None => report::error(&failure.to_string(), &failure.help()),
+    }
+    WRONG_MACHINE
+}

@@ -1,0 +1,60 @@
+//! Record layouts of upstream kernels, for where neither tracefs nor BTF can be read: a script
+//! can then still be compiled and its code shown.
+
+use pfscript_compiler::kernel::{FieldKind, TracepointField};
+
+const CHAR16: FieldKind = FieldKind::CharArray { len: 16 };
+const I32: FieldKind = FieldKind::Int { bytes: 4, signed: true };
+const U64: FieldKind = FieldKind::Int { bytes: 8, signed: false };
+const I64: FieldKind = FieldKind::Int { bytes: 8, signed: true };
+
+type Layout = &'static [(&'static str, u32, FieldKind)];
+
+const COMMON: Layout = &[
+    ("common_type", 0, FieldKind::Int { bytes: 2, signed: false }),
+    ("common_flags", 2, FieldKind::Int { bytes: 1, signed: false }),
+    ("common_preempt_count", 3, FieldKind::Int { bytes: 1, signed: false }),
+    ("common_pid", 4, I32),
+];
+const PROCESS: Layout = &[("comm", 8, FieldKind::DataLoc), ("pid", 12, I32), ("prio", 16, I32)];
+const PROCESS_BEFORE_6_18: Layout = &[("comm", 8, CHAR16), ("pid", 24, I32), ("prio", 28, I32)];
+const EXEC: Layout = &[("filename", 8, FieldKind::DataLoc), ("pid", 12, I32), ("old_pid", 16, I32)];
+const SWITCH: Layout = &[
+    ("prev_comm", 8, CHAR16),
+    ("prev_pid", 24, I32),
+    ("prev_prio", 28, I32),
+    ("prev_state", 32, I64),
+    ("next_comm", 40, CHAR16),
+    ("next_pid", 56, I32),
+    ("next_prio", 60, I32),
+];
+const PAGE_FAULT: Layout = &[("address", 8, U64), ("ip", 16, U64), ("error_code", 24, U64)];
+const SYS_ENTER: Layout = &[("id", 8, I64), ("args", 16, FieldKind::Opaque { bytes: 48 })];
+const SYS_EXIT: Layout = &[("id", 8, I64), ("ret", 16, I64)];
+
+/// The layout of `category:name` in kernels of this release, if it is known here.
+pub fn event_fields(category: &str, name: &str, release: (u32, u32)) -> Option<Vec<TracepointField>> {
+    let own = match (category, name) {
+        ("sched", "sched_process_free") if release >= (6, 18) => PROCESS,
+        ("sched", "sched_process_free") => PROCESS_BEFORE_6_18,
+        ("sched", "sched_process_exec") => EXEC,
+        ("sched", "sched_switch") => SWITCH,
+        ("exceptions", "page_fault_user" | "page_fault_kernel") => PAGE_FAULT,
+        ("raw_syscalls", "sys_enter") => SYS_ENTER,
+        ("raw_syscalls", "sys_exit") => SYS_EXIT,
+        _ => return None,
+    };
+    let field = |&(name, offset, kind): &(&str, u32, FieldKind)| TracepointField { name: name.into(), offset, kind };
+    Some(COMMON.iter().chain(own).map(field).collect())
+}
+
+/// The class of an event that has no record of its own, where it cannot be told from its
+/// arguments: several classes take the same ones.
+pub fn event_class(event: &str) -> Option<&'static str> {
+    Some(match event {
+        "sched_process_free" => "sched_process_template",
+        "sched_wakeup" | "sched_wakeup_new" | "sched_waking" => "sched_wakeup_template",
+        "page_fault_user" | "page_fault_kernel" => "exceptions",
+        _ => return None,
+    })
+}

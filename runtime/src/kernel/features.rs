@@ -1,0 +1,97 @@
+//! What the running kernel has: its release, its dynamic PMU for kprobes, its functions.
+
+use std::fs;
+
+use pfscript_compiler::kernel::Unavailable;
+
+const KPROBE_PMU: &str = "/sys/bus/event_source/devices/kprobe";
+
+/// `(major, minor)` of the running kernel; zeroes when it does not say.
+pub fn release() -> (u32, u32) {
+    parse_release(&fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default())
+}
+
+/// `(major, minor)` of a release such as `6.18.44-cloud`.
+fn parse_release(text: &str) -> (u32, u32) {
+    let mut numbers = text.split(['.', '-', '+']).map_while(|part| part.trim().parse().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+/// The dynamic PMU through which perf attaches kprobes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KprobePmu {
+    /// `perf_event_attr.type`
+    pub pmu: u32,
+    /// The bit of `perf_event_attr.config` that asks for the function's return.
+    pub return_bit: u32,
+}
+
+impl KprobePmu {
+    /// The running kernel's.
+    ///
+    /// # Errors
+    /// The kernel is built without kprobes.
+    pub fn find() -> Result<Self, Unavailable> {
+        let read = |file: &str| fs::read_to_string(format!("{KPROBE_PMU}/{file}")).ok();
+        let pmu = read("type").and_then(|text| text.trim().parse().ok());
+        let return_bit = read("format/retprobe").and_then(|text| parse_bit(&text));
+        match (pmu, return_bit) {
+            (Some(pmu), Some(return_bit)) => Ok(Self { pmu, return_bit }),
+            _ => Err(Unavailable::Unknown(format!("this kernel has no kprobes (no {KPROBE_PMU})"))),
+        }
+    }
+}
+
+/// The number in `config:N`.
+fn parse_bit(text: &str) -> Option<u32> {
+    text.trim().strip_prefix("config:")?.parse().ok().filter(|&bit| bit < 64)
+}
+
+/// Whether /proc/kallsyms lists the function `name`. Slow: tens of ms.
+pub fn is_kernel_symbol(name: &str) -> bool {
+    let text = fs::read_to_string("/proc/kallsyms").unwrap_or_default();
+    text.lines().any(|line| line.split_whitespace().nth(2) == Some(name))
+}
+
+/// The capabilities that tracing needs and this process lacks, by name.
+pub fn missing_capabilities() -> Vec<&'static str> {
+    missing_of(&fs::read_to_string("/proc/self/status").unwrap_or_default())
+}
+
+/// CAP_SYS_ADMIN stands for both of the newer ones.
+fn missing_of(status: &str) -> Vec<&'static str> {
+    const SYS_ADMIN: u32 = 21;
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(u64::MAX);
+    let has = |bit: u32| effective >> bit & 1 == 1;
+    let wanted = [("CAP_PERFMON", 38), ("CAP_BPF", 39)];
+    wanted.into_iter().filter(|&(_, bit)| !has(bit) && !has(SYS_ADMIN)).map(|(name, _)| name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_of_distributions_are_understood() {
+        assert_eq!(parse_release("6.18.44-fc-v657\n"), (6, 18));
+        assert_eq!(parse_release("7.2-rc1"), (7, 2));
+        assert_eq!(parse_release("6.1+deb"), (6, 1));
+        assert_eq!(parse_release(""), (0, 0));
+    }
+
+    #[test]
+    fn the_return_bit_is_a_bit_of_config() {
+        assert_eq!(parse_bit("config:0\n"), Some(0));
+        assert_eq!(parse_bit("config:64"), None);
+        assert_eq!(parse_bit("config1:0-7"), None);
+    }
+
+    #[test]
+    fn missing_capabilities_are_named() {
+        assert_eq!(missing_of("Name:\tx\nCapEff:\t0000000000000000\n"), ["CAP_PERFMON", "CAP_BPF"]);
+        assert_eq!(missing_of("CapEff:\t000000c000000000\n"), [""; 0]);
+        assert_eq!(missing_of("CapEff:\t0000004000000000\n"), ["CAP_BPF"]);
+        assert_eq!(missing_of("CapEff:\t0000000000200000\n"), [""; 0]);
+    }
+}

@@ -1,0 +1,13 @@
+//! Everything of pfscript that touches the world: the command line, the kernel, the clock, the terminal.
+
+pub mod action;
+pub mod attach;
+pub mod cli;
+pub mod event;
+pub mod failure;
+pub mod kernel;
+pub mod load;
+pub mod maps;
+pub mod output;
+pub mod session;
+pub mod sys;

@@ -1,0 +1,306 @@
+//! What the script reports, on its way to the user.
+//!
+//! [`Output`] is the session's sink: it decodes each record by the manifest and lets the chosen
+//! [`Form`] append it to one buffer, which is written out line by line on a terminal and once per
+//! drain on a pipe or file. Data goes to the destination only, remarks to stderr only.
+
+pub mod csv;
+pub mod datum;
+pub mod histogram;
+pub mod json;
+pub mod printf;
+pub mod table;
+pub mod text;
+pub mod time;
+
+#[cfg(test)]
+mod sample;
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use aya::maps::MapData;
+use pfscript_compiler::manifest::{Action, Format, Manifest, MapInfo, MapRef, RecordLayout};
+
+use crate::cli::report;
+use crate::event::decode;
+use crate::maps::{self, Row};
+use crate::output::datum::Datum;
+use crate::output::time::Clock;
+use crate::session::Sink;
+
+/// A full buffer is written out even in the middle of a drain, at this many bytes.
+const BUFFER: usize = 256 * 1024;
+
+/// How data is laid out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FormName {
+    /// Aligned columns.
+    #[default]
+    Table,
+    /// One object a line.
+    Json,
+    /// Records with a header.
+    Csv,
+}
+
+/// One way of laying out data. Everything is appended to `out`; nothing here can fail.
+pub trait Form {
+    /// An event reported by `emit`.
+    fn event(&mut self, out: &mut Vec<u8>, report: &Report<'_>, clock: &mut Clock);
+    /// Text printed by `printf`.
+    fn printf(&mut self, out: &mut Vec<u8>, report: &Report<'_>, clock: &mut Clock);
+    /// A map's entries in order, numbers divided by `div`.
+    fn map(&mut self, out: &mut Vec<u8>, info: &MapInfo, rows: &[Row], div: u64, clock: &mut Clock);
+    /// What sets the maps that are printed at exit off from the data before.
+    fn before_exit_maps(&mut self, _out: &mut Vec<u8>) {}
+}
+
+/// A record with what the manifest says about it.
+#[derive(Clone, Copy, Debug)]
+pub struct Report<'a> {
+    /// Its index in the manifest.
+    pub index: usize,
+    /// What it holds.
+    pub layout: &'a RecordLayout,
+    /// The format of a `printf`; empty for other records.
+    pub format: &'a Format,
+    /// Its bytes, header included.
+    pub record: &'a [u8],
+}
+
+/// The format of what is no `printf`.
+static NO_FORMAT: Format = Format { pieces: Vec::new() };
+
+impl<'a> Report<'a> {
+    /// The record `record` of layout `index`.
+    pub fn new(layouts: &'a [RecordLayout], index: usize, record: &'a [u8]) -> Self {
+        let layout = &layouts[index];
+        let format = if let Action::Printf(format) = &layout.action { format } else { &NO_FORMAT };
+        Self { index, layout, format, record }
+    }
+
+    /// The values of its fields in order.
+    pub fn values(&self) -> impl Iterator<Item = Datum<'a>> + use<'a> {
+        let record = self.record;
+        self.layout.fields.iter().map(move |field| decode::field(&field.place, record))
+    }
+}
+
+/// What is said on stderr beside the data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// `-q`: only what was lost or went wrong.
+    Quiet,
+    /// Nothing more than needed.
+    #[default]
+    Normal,
+    /// `-v`: what is compiled, loaded and attached.
+    Verbose,
+}
+
+/// The destination of the data.
+pub struct Destination {
+    file: File,
+    /// Its name in errors.
+    name: String,
+    terminal: bool,
+}
+
+impl Destination {
+    /// Standard output.
+    ///
+    /// # Errors
+    /// When it is closed.
+    pub fn stdout() -> io::Result<Self> {
+        let stdout = io::stdout();
+        let terminal = stdout.is_terminal();
+        let file = File::from(stdout.as_fd().try_clone_to_owned()?);
+        Ok(Self { file, name: "standard output".to_owned(), terminal })
+    }
+
+    /// A file, made new or emptied; never through a symbolic link, so that nobody can make a
+    /// privileged user write elsewhere.
+    ///
+    /// # Errors
+    /// Why it cannot be opened, with its name.
+    pub fn file(path: &Path) -> io::Result<Self> {
+        let name = path.display().to_string();
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).custom_flags(libc::O_NOFOLLOW);
+        let file = options.open(path).map_err(|error| named(error, "cannot open", &name))?;
+        Ok(Self { terminal: file.is_terminal(), file, name })
+    }
+
+    /// Writes everything, waiting where another program made the descriptor non-blocking.
+    ///
+    /// # Errors
+    /// Why not, with the destination's name; a closed pipe is [`io::ErrorKind::BrokenPipe`].
+    pub fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.file.write(bytes) {
+                Ok(0) => return Err(named(io::ErrorKind::WriteZero.into(), "cannot write to", &self.name)),
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait_writable(&self.file),
+                Err(error) => return Err(named(error, "cannot write to", &self.name)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Says in `error` what could not be done; a closed pipe stays what it is.
+fn named(error: io::Error, what: &str, name: &str) -> io::Error {
+    match error.raw_os_error() {
+        Some(libc::EPIPE) => error,
+        Some(libc::ELOOP) => io::Error::other(format!("{what} {name}: it is a symbolic link, name the file itself")),
+        _ => io::Error::new(error.kind(), format!("{what} {name}: {error}")),
+    }
+}
+
+fn wait_writable(file: &File) {
+    let mut poll = libc::pollfd { fd: file.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+    // SAFETY: `poll` is one valid entry. An error only means that the write is tried at once.
+    unsafe { libc::poll(&raw mut poll, 1, -1) };
+}
+
+/// The session's sink.
+pub struct Output<'a> {
+    manifest: &'a Manifest,
+    form: Box<dyn Form>,
+    clock: Clock,
+    buffer: Vec<u8>,
+    to: Destination,
+    verbosity: Verbosity,
+}
+
+impl<'a> Output<'a> {
+    /// An output of the records and maps of `manifest`.
+    pub fn new(manifest: &'a Manifest, form: FormName, to: Destination, verbosity: Verbosity) -> Self {
+        let form: Box<dyn Form> = match form {
+            FormName::Table => Box::new(table::Table::new(&manifest.records)),
+            FormName::Json => Box::new(json::Json::default()),
+            FormName::Csv => Box::new(csv::Csv::new(&manifest.records)),
+        };
+        Self { manifest, form, clock: Clock::new(), buffer: Vec::new(), to, verbosity }
+    }
+
+    /// Sets the maps that are printed at exit off from the data before; to be called once, before
+    /// the first of them that has entries.
+    pub fn before_exit_maps(&mut self) {
+        self.form.before_exit_maps(&mut self.buffer);
+    }
+
+    /// Writes out what may not wait: each line on a terminal, a full buffer elsewhere.
+    fn pass_on(&mut self) -> io::Result<()> {
+        if self.to.terminal || self.buffer.len() >= BUFFER { self.write_out() } else { Ok(()) }
+    }
+
+    fn write_out(&mut self) -> io::Result<()> {
+        let result = self.to.write_all(&self.buffer);
+        self.buffer.clear();
+        result
+    }
+}
+
+impl Sink for Output<'_> {
+    fn record(&mut self, layout: usize, bytes: &[u8]) -> io::Result<()> {
+        let report = Report::new(&self.manifest.records, layout, bytes);
+        match report.layout.action {
+            Action::Emit { .. } => self.form.event(&mut self.buffer, &report, &mut self.clock),
+            Action::Printf(_) => self.form.printf(&mut self.buffer, &report, &mut self.clock),
+            // The session itself sees to these.
+            Action::Exit | Action::Clear(_) | Action::Zero(_) | Action::PrintMap(_) => {}
+        }
+        self.pass_on()
+    }
+
+    fn map(&mut self, map: MapRef, data: &MapData, top: Option<u64>, div: Option<u64>) -> io::Result<()> {
+        let info = &self.manifest.maps[map.0 as usize];
+        let rows = maps::entries(data, info)?;
+        let rows = top_rows(&rows, top);
+        self.form.map(&mut self.buffer, info, rows, div.unwrap_or(1).max(1), &mut self.clock);
+        self.pass_on()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.clock.refresh();
+        if self.buffer.is_empty() { Ok(()) } else { self.write_out() }
+    }
+
+    fn warn(&mut self, text: &str) {
+        report::warning(text);
+    }
+
+    fn note(&mut self, text: &str) {
+        if self.verbosity == Verbosity::Verbose {
+            report::note(text);
+        }
+    }
+}
+
+/// The last `top` rows, which are the largest; all for none or 0.
+fn top_rows(rows: &[Row], top: Option<u64>) -> &[Row] {
+    let top = top.filter(|&top| top != 0).map_or(rows.len(), |top| usize::try_from(top).unwrap_or(usize::MAX));
+    &rows[rows.len().saturating_sub(top)..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scratch(name: &str) -> std::path::PathBuf {
+        std::env::temp_dir().join(format!("pfscript-output-{}-{name}", std::process::id()))
+    }
+
+    fn manifest() -> Manifest {
+        Manifest { records: vec![sample::total(), sample::greeting()], ..Manifest::default() }
+    }
+
+    #[test]
+    fn a_drain_is_written_once_it_is_flushed() {
+        let (path, manifest) = (scratch("drain"), manifest());
+        let to = Destination::file(&path).expect("a new file");
+        let mut output = Output::new(&manifest, FormName::Table, to, Verbosity::Normal);
+        let record = sample::fault_record(3, "x", 9);
+        output.record(0, &record).expect("buffered");
+        output.record(1, &record).expect("buffered");
+        assert_eq!(std::fs::read(&path).expect("it exists"), b"");
+        output.flush().expect("written");
+        assert_eq!(std::fs::read_to_string(&path).expect("text"), "PID     TOTAL\n3       9\nhello 9\n");
+        std::fs::remove_file(&path).expect("it exists");
+    }
+
+    #[test]
+    fn symbolic_links_are_not_followed() {
+        let (link, target) = (scratch("link"), scratch("target"));
+        std::os::unix::fs::symlink(&target, &link).expect("a new link");
+        let error = Destination::file(&link).err().expect("refused");
+        assert!(error.to_string().contains("symbolic link"), "{error}");
+        assert!(!target.exists());
+        std::fs::remove_file(&link).expect("it exists");
+    }
+
+    #[test]
+    fn a_full_disk_is_reported_with_the_files_name() {
+        let (manifest, full) = (manifest(), Destination::file(Path::new("/dev/full")).expect("it opens"));
+        let mut output = Output::new(&manifest, FormName::Table, full, Verbosity::Normal);
+        output.record(1, &sample::fault_record(3, "x", 9)).expect("buffered");
+        let error = output.flush().expect_err("full");
+        assert!(error.to_string().starts_with("cannot write to /dev/full: No space left"), "{error}");
+    }
+
+    #[test]
+    fn top_keeps_the_largest() {
+        let row = |n: u8| Row { key: vec![n], value: maps::Value::Data(vec![]) };
+        let rows = [row(1), row(2), row(3)];
+        assert_eq!(top_rows(&rows, Some(2)), &rows[1..]);
+        assert_eq!(top_rows(&rows, Some(9)), &rows);
+        assert_eq!(top_rows(&rows, Some(0)), &rows);
+        assert_eq!(top_rows(&rows, None), &rows);
+    }
+}

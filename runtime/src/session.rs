@@ -1,0 +1,362 @@
+//! A tracing session from the loaded object to the exit code: one thread, one loop.
+//!
+//! Order of things: programs are loaded, `BEGIN` runs, targets are attached in the script's
+//! order; records are handed to the [`Sink`] in the order in which they happened; at the end all
+//! is detached, `END` runs, everything still in the buffers is handed out, then the maps that have
+//! entries, then the totals of what was lost.
+
+use std::future::Future;
+use std::io;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use aya::maps::MapData;
+use pfscript_compiler::Artifact;
+use pfscript_compiler::manifest::{AttachSpec, MapRef};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::action::{Actor, Stop};
+use crate::attach::{self, Link};
+use crate::event::lost::Losses;
+use crate::event::order::Orderer;
+use crate::event::poll::{Pace, Rings};
+use crate::failure::{Failure, PassedOver};
+use crate::kernel::Kernel;
+use crate::load::{LoadedProgram, LoadedTarget, Loader};
+use crate::sys;
+use crate::sys::map::RawMap;
+
+/// Where a session's findings go.
+pub trait Sink {
+    /// A record of a layout whose action is `Emit` or `Printf`, `bytes` being exactly its size.
+    ///
+    /// # Errors
+    /// Writing failed; a broken pipe ends the session quietly.
+    fn record(&mut self, layout: usize, bytes: &[u8]) -> io::Result<()>;
+
+    /// Prints a map: by `print()`, or at the end. `top` and `div` are those of `print()`.
+    ///
+    /// # Errors
+    /// As [`Sink::record`].
+    fn map(&mut self, map: MapRef, data: &MapData, top: Option<u64>, div: Option<u64>) -> io::Result<()>;
+
+    /// Everything that has happened up to now was handed over: show it.
+    ///
+    /// # Errors
+    /// As [`Sink::record`].
+    fn flush(&mut self) -> io::Result<()>;
+
+    /// Something that the user must know.
+    fn warn(&mut self, text: &str);
+
+    /// Something that is shown with `-v`.
+    fn note(&mut self, text: &str);
+}
+
+/// What a session is asked for.
+#[derive(Default)]
+pub struct Settings {
+    /// End by itself after this time.
+    pub duration: Option<Duration>,
+    /// End by itself after this many `emit` and `printf` records.
+    pub max_events: Option<u64>,
+    /// Pages of each CPU's buffer.
+    pub buffer_pages: Option<usize>,
+    /// Something whose end ends the session (a command that runs), with the exit code it gives.
+    pub until: Option<Pin<Box<dyn Future<Output = i32>>>>,
+}
+
+/// What ends a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// A signal, the time or the command, with the exit code: all that happened until now counts.
+    Outside(i32),
+    /// `exit()` or the number of events, with the exit code: what happened after it does not count.
+    Script(i32),
+    /// Nobody reads the output any more.
+    BrokenPipe,
+}
+
+/// Runs a script until it ends. Returns the exit code.
+///
+/// # Errors
+/// The machine refuses (exit code 3), or the verifier found a bug of ours.
+pub fn run(artifact: &Artifact, kernel: &Kernel, settings: Settings, sink: &mut dyn Sink) -> Result<i32, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let loader = Loader::new(artifact, kernel)?;
+        let mut session = Session::prepare(artifact, &loader, &settings, sink)?;
+        let ending = match session.start(kernel)? {
+            ControlFlow::Continue(()) => session.trace(settings.duration, settings.until).await?,
+            ControlFlow::Break(ending) => ending,
+        };
+        session.finish(ending)
+    })
+}
+
+/// A session: everything is in the kernel.
+struct Session<'a> {
+    artifact: &'a Artifact,
+    loader: &'a Loader<'a>,
+    sink: &'a mut dyn Sink,
+    cpus: Vec<u32>,
+    rings: Rings,
+    orderer: Orderer,
+    losses: Losses,
+    begin: Vec<LoadedProgram<'a>>,
+    targets: Vec<LoadedTarget<'a>>,
+    end: Vec<LoadedProgram<'a>>,
+    links: Vec<Link>,
+    events_left: Option<u64>,
+    signals: [Signal; 2],
+}
+
+impl<'a> Session<'a> {
+    /// Loads all programs and opens the buffers.
+    fn prepare(
+        artifact: &'a Artifact,
+        loader: &'a Loader<'a>,
+        settings: &Settings,
+        sink: &'a mut dyn Sink,
+    ) -> Result<Self, Failure> {
+        let manifest = &artifact.manifest;
+        let cpus = aya::util::online_cpus()
+            .map_err(|(path, error)| io::Error::new(error.kind(), format!("{path}: {error}")))?;
+        let (mut begin, mut targets, mut end) = (Vec::new(), Vec::new(), Vec::new());
+        for target in &manifest.targets {
+            let loaded = loader.load_target(target, Vec::new())?;
+            match loaded.program.program.attach {
+                AttachSpec::Begin => begin.push(loaded.program),
+                AttachSpec::End => end.push(loaded.program),
+                _ => targets.push(loaded),
+            }
+        }
+        let rings = match loader.events() {
+            Some(events) => Rings::open(events, &cpus, settings.buffer_pages)?,
+            None => Rings::none(),
+        };
+        Ok(Self {
+            artifact,
+            loader,
+            sink,
+            cpus,
+            rings,
+            orderer: Orderer::new(&manifest.records),
+            losses: Losses::new(manifest),
+            begin,
+            targets,
+            end,
+            links: Vec::new(),
+            events_left: settings.max_events,
+            // Heard from here on: what is pressed while attaching ends the session in order.
+            signals: [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?],
+        })
+    }
+
+    /// Runs `BEGIN` and hands out what it reports, then attaches, unless `BEGIN` calls `exit()`.
+    fn start(&mut self, kernel: &Kernel) -> Result<ControlFlow<Ending>, Failure> {
+        for note in self.loader.notes() {
+            self.sink.note(note);
+        }
+        self.write_start_time()?;
+        if self.events_left == Some(0) {
+            return Ok(ControlFlow::Break(Ending::Script(0)));
+        }
+        if !self.begin.is_empty() {
+            self.begin.iter().try_for_each(attach::run_once)?;
+            if let ended @ ControlFlow::Break(_) = self.look_at_everything()? {
+                return Ok(ended);
+            }
+        }
+        for loaded in std::mem::take(&mut self.targets) {
+            let link = self.attach(loaded, kernel)?;
+            self.links.push(link);
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Attaches a target; when the kernel refuses, loads and attaches its next alternative.
+    fn attach(&mut self, mut loaded: LoadedTarget<'a>, kernel: &Kernel) -> Result<Link, Failure> {
+        loop {
+            let refused = match attach::attach(&loaded.program, &self.cpus, kernel) {
+                Ok(link) => {
+                    self.note_attached(&loaded);
+                    return Ok(link);
+                }
+                Err(reason) => PassedOver { probe: loaded.program.program.probe.clone(), reason },
+            };
+            let LoadedTarget { target, mut passed_over, .. } = loaded;
+            passed_over.push(refused);
+            loaded = self.loader.load_target(target, passed_over)?;
+        }
+    }
+
+    fn note_attached(&mut self, loaded: &LoadedTarget<'_>) {
+        for over in &loaded.passed_over {
+            self.sink.note(&format!("passed over {over}"));
+        }
+        self.sink.note(&format!("attached {}", loaded.program.program.probe));
+    }
+
+    /// Tells the programs when tracing started, for `elapsed`.
+    fn write_start_time(&self) -> Result<(), Failure> {
+        let Some(offset) = self.artifact.manifest.start_time_offset else { return Ok(()) };
+        let Some((map, mut bss)) = self.read_counters() else { return Ok(()) };
+        let at = offset as usize;
+        let room = bss.get_mut(at..at + 8).ok_or_else(|| Failure::Object("no room for the start time".into()))?;
+        room.copy_from_slice(&sys::monotonic_now().to_le_bytes());
+        let update = map.update(&0_u32.to_ne_bytes(), &bss);
+        update.map_err(|refused| Failure::Map { symbol: "the start time".into(), reason: refused.into() })
+    }
+
+    /// The bytes of `.bss`, if there is one that can be read.
+    fn read_counters(&self) -> Option<(RawMap<'a>, Vec<u8>)> {
+        let map = RawMap::of(self.loader.counters()?).ok()?;
+        let mut bss = vec![0; map.value_size()];
+        map.lookup(&0_u32.to_ne_bytes(), &mut bss).ok()?.then_some((map, bss))
+    }
+
+    /// Looks into the buffers until something ends the session.
+    async fn trace(
+        &mut self,
+        duration: Option<Duration>,
+        mut until: Option<Pin<Box<dyn Future<Output = i32>>>>,
+    ) -> Result<Ending, Failure> {
+        let started = Instant::now();
+        let mut pace = Pace::new(started);
+        loop {
+            if let ControlFlow::Break(ending) = self.look(&mut pace)? {
+                return Ok(ending);
+            }
+            let left = duration.map(|duration| duration.saturating_sub(started.elapsed()));
+            let next = pace.wait(Instant::now());
+            let [interrupt, terminate] = &mut self.signals;
+            tokio::select! {
+                biased;
+                _ = interrupt.recv() => return Ok(Ending::Outside(0)),
+                _ = terminate.recv() => return Ok(Ending::Outside(0)),
+                code = ended(&mut until) => return Ok(Ending::Outside(code)),
+                () = tokio::time::sleep(left.unwrap_or(Duration::MAX)), if left.is_some() => {
+                    return Ok(Ending::Outside(0));
+                }
+                filled = self.rings.filled() => filled?,
+                () = tokio::time::sleep(next) => {}
+            }
+        }
+    }
+
+    /// Takes what is in the buffers and hands out what is ripe.
+    fn look(&mut self, pace: &mut Pace) -> Result<ControlFlow<Ending>, Failure> {
+        let now = sys::monotonic_now();
+        self.drain();
+        if self.orderer.is_holding() {
+            pace.saw_events(Instant::now());
+        }
+        let mut actor = Actor::new(&self.artifact.manifest, self.loader, self.sink, &mut self.events_left);
+        let flow = self.orderer.release(now, |layout, bytes| actor.act(layout, bytes));
+        self.after_release(flow)
+    }
+
+    /// Takes what is in the buffers and hands out everything.
+    fn look_at_everything(&mut self) -> Result<ControlFlow<Ending>, Failure> {
+        self.drain();
+        let mut actor = Actor::new(&self.artifact.manifest, self.loader, self.sink, &mut self.events_left);
+        let flow = self.orderer.release_all(|layout, bytes| actor.act(layout, bytes));
+        self.after_release(flow)
+    }
+
+    fn drain(&mut self) {
+        let dropped = self.rings.drain(self.orderer.arena());
+        self.losses.dropped_by_buffers(dropped);
+        if self.losses.has_counters()
+            && let Some((_, bss)) = self.read_counters()
+        {
+            self.losses.read_counters(&bss);
+        }
+    }
+
+    /// Shows what was handed out, and what has begun to be lost.
+    fn after_release(&mut self, flow: ControlFlow<Stop>) -> Result<ControlFlow<Ending>, Failure> {
+        let flow = match flow {
+            ControlFlow::Break(Stop::Failed(error)) => return unless_broken_pipe(error),
+            ControlFlow::Break(Stop::Ended(code)) => ControlFlow::Break(Ending::Script(code)),
+            ControlFlow::Continue(()) => ControlFlow::Continue(()),
+        };
+        if let Err(error) = self.sink.flush() {
+            return unless_broken_pipe(error);
+        }
+        for text in self.losses.begun() {
+            self.sink.warn(&text);
+        }
+        Ok(flow)
+    }
+
+    /// Detaches, hands out the rest, runs `END`.
+    fn finish(mut self, mut ending: Ending) -> Result<i32, Failure> {
+        // A second signal now ends the process where it stands; the kernel cleans up.
+        sys::process::default_signals();
+        let programs_matter = ending != Ending::BrokenPipe && !self.end.is_empty();
+        Link::detach_all(std::mem::take(&mut self.links), programs_matter);
+        if matches!(ending, Ending::Outside(_))
+            && let ControlFlow::Break(earlier) = self.look_at_everything()?
+        {
+            ending = earlier;
+        }
+        let code = match ending {
+            Ending::Outside(code) | Ending::Script(code) => code,
+            Ending::BrokenPipe => return Ok(0),
+        };
+        match self.run_end() {
+            Ok(code_of_end) => Ok(code_of_end.unwrap_or(code)),
+            Err(Failure::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Runs `END`, hands out what it reports, the maps and the totals. Returns the exit code if
+    /// `END` sets one.
+    fn run_end(&mut self) -> Result<Option<i32>, Failure> {
+        self.drain();
+        self.orderer.discard();
+        self.events_left = None;
+        self.end.iter().try_for_each(attach::run_once)?;
+        let code = match self.look_at_everything()? {
+            ControlFlow::Break(Ending::Outside(code) | Ending::Script(code)) => Some(code),
+            ControlFlow::Break(Ending::BrokenPipe) => return Ok(Some(0)),
+            ControlFlow::Continue(()) => None,
+        };
+        Actor::new(&self.artifact.manifest, self.loader, self.sink, &mut None).print_remaining_maps()?;
+        self.sink.flush()?;
+        self.tell_totals();
+        Ok(code)
+    }
+
+    fn tell_totals(&mut self) {
+        for text in self.losses.totals() {
+            self.sink.warn(&text);
+        }
+        let (late, malformed) = (self.orderer.late(), self.orderer.malformed());
+        if late > 0 {
+            self.sink.note(&format!("{late} events came too late to be put in order"));
+        }
+        if malformed > 0 {
+            self.sink.warn(&format!("{malformed} events were not understood: this is a bug in pfscript"));
+        }
+    }
+}
+
+async fn ended(until: &mut Option<Pin<Box<dyn Future<Output = i32>>>>) -> i32 {
+    match until {
+        Some(until) => until.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A broken pipe is an ending; any other error is one.
+fn unless_broken_pipe(error: io::Error) -> Result<ControlFlow<Ending>, Failure> {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(Ending::BrokenPipe)),
+        _ => Err(error.into()),
+    }
+}

@@ -1,0 +1,62 @@
+//! What concerns the process as a whole: signals, and descriptors that are slow to close.
+
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use super::{Call, Refused, check};
+
+/// Lets SIGINT and SIGTERM end the process at once, as before anybody handled them.
+pub fn default_signals() {
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        // SAFETY: restoring the default action replaces a handler by none.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
+/// Closes `slow` without waiting for it: a child keeps them open until this process has closed
+/// its own, then the kernel's waiting for a grace period is the child's.
+///
+/// # Errors
+/// There is no child to be had; `slow` has been closed the slow way.
+pub fn close_in_background(slow: Vec<OwnedFd>) -> Result<(), Refused> {
+    if slow.is_empty() {
+        return Ok(());
+    }
+    let (read, write) = pipe()?;
+    // SAFETY: the child runs only `keep_until_closed`, which makes system calls and nothing else.
+    let child = check(Call::Fork, unsafe { libc::fork() }.into())?;
+    if child == 0 {
+        keep_until_closed(&slow, read.as_raw_fd());
+    }
+    // Not the last reference: returns at once.
+    drop(slow);
+    // Lets the child go on; had this process been killed, the kernel would have done it.
+    drop(write);
+    Ok(())
+}
+
+fn pipe() -> Result<(OwnedFd, OwnedFd), Refused> {
+    let mut fds = [-1; 2];
+    // SAFETY: `fds` has room for the two descriptors, which are new and nobody else's.
+    unsafe {
+        check(Call::Pipe, libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC).into())?;
+        Ok((OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])))
+    }
+}
+
+/// The child's life: give up all but the descriptors to be kept, so that nobody waits for this
+/// process to close a pipe or a terminal, wait for the parent, exit.
+fn keep_until_closed(keep: &[OwnedFd], parent: i32) -> ! {
+    // SAFETY: only async-signal-safe system calls between fork and _exit; `byte` has room for one.
+    unsafe {
+        let highest = keep.iter().map(AsRawFd::as_raw_fd).max().unwrap_or(0).max(parent);
+        for fd in 0..=highest {
+            if fd != parent && !keep.iter().any(|kept| kept.as_raw_fd() == fd) {
+                libc::close(fd);
+            }
+        }
+        libc::close_range(highest as u32 + 1, u32::MAX, 0);
+        let mut byte = 0_u8;
+        libc::read(parent, std::ptr::from_mut(&mut byte).cast(), 1);
+        libc::_exit(0)
+    }
+}
