@@ -173,6 +173,7 @@ impl<'a> Session<'a> {
             let link = self.attach(loaded, kernel)?;
             self.links.push(link);
         }
+        self.sink.note("tracing");
         Ok(ControlFlow::Continue(()))
     }
 
