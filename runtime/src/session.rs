@@ -214,6 +214,7 @@ impl<'a> Session<'a> {
             let link = self.attach(loaded, kernel)?;
             self.links.push(link);
         }
+        self.sink.note("tracing");
         // With nothing attached nothing can happen any more.
         let idle = self.links.is_empty();
         Ok(if idle { ControlFlow::Break(Ending::Outside(0)) } else { ControlFlow::Continue(()) })
