@@ -23,10 +23,14 @@ use crate::bpf::encode::SLOT_BYTES;
 use crate::btf::{self, Btf, LineInfo, Linkage, SectionInfo, SectionVar, TypeId};
 use crate::emit::{Bytecode, RelocTarget};
 use crate::ir::inst::MapAddrOf;
-use crate::manifest::{COUNTERS_SECTION, EVENTS_MAP, LICENSE, MapInfo, MapKind};
+use crate::manifest::{
+    COUNTERS_SECTION, EVENTS_MAP, LICENSE, MapInfo, MapKind, STACK_DEPTH, STACKS_MAP, STACKS_MAX_ENTRIES,
+};
 
 /// `BPF_MAP_TYPE_PERF_EVENT_ARRAY`
 const PERF_EVENT_ARRAY: u32 = 4;
+/// `BPF_MAP_TYPE_STACK_TRACE`
+const STACK_TRACE: u32 = 7;
 /// `BPF_F_NO_PREALLOC`
 const NO_PREALLOC: u32 = 1;
 
@@ -38,6 +42,8 @@ pub struct ObjectSpec<'a> {
     pub maps: &'a [MapInfo],
     /// Whether there is a perf event array [`EVENTS_MAP`].
     pub has_events: bool,
+    /// Whether there is a stack trace map [`STACKS_MAP`].
+    pub has_stacks: bool,
     /// Bytes of [`COUNTERS_SECTION`]; 0 when there is none.
     pub bss_size: u32,
     /// The script, for line information.
@@ -83,6 +89,16 @@ impl<'a> MapDefinition<'a> {
         key_size: 4,
         value_size: 4,
         max_entries: 0,
+        flags: 0,
+    };
+
+    /// The stack trace map.
+    const STACKS: MapDefinition<'static> = MapDefinition {
+        symbol: STACKS_MAP,
+        ty: STACK_TRACE,
+        key_size: 4,
+        value_size: 8 * STACK_DEPTH,
+        max_entries: STACKS_MAX_ENTRIES,
         flags: 0,
     };
 
@@ -147,6 +163,7 @@ impl<'a> Writer<'a> {
             .map(|(index, map)| (MapAddrOf::Script(crate::manifest::MapRef(index as u32)), MapDefinition::of(map)))
             .collect();
         definitions.extend(spec.has_events.then_some((MapAddrOf::Events, MapDefinition::EVENTS)));
+        definitions.extend(spec.has_stacks.then_some((MapAddrOf::Stacks, MapDefinition::STACKS)));
         if definitions.is_empty() {
             return;
         }

@@ -1,6 +1,8 @@
 //! The main script, compiled without any machine behind it.
 
-use pfscript_compiler::kernel::{FieldKind, FormatSource, TracepointField, TracepointFormat, Unavailable};
+use pfscript_compiler::kernel::{
+    FieldKind, FormatSource, Signature, StructId, StructMember, TracepointField, TracepointFormat, Unavailable,
+};
 use pfscript_compiler::manifest::{Action, AttachSpec, Sequence};
 use pfscript_compiler::params::ParamValue;
 use pfscript_compiler::{KernelInfo, Options, compile, dump_ir};
@@ -19,6 +21,26 @@ impl KernelInfo for Upstream {
 
     fn tracepoints(&self) -> Vec<(String, String)> {
         vec![("sched".into(), "sched_process_free".into())]
+    }
+
+    fn function(&self, _: &str) -> Result<Signature, Unavailable> {
+        Err(Unavailable::NotFound)
+    }
+
+    fn functions(&self, _: &str) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn raw_tracepoint(&self, _: &str) -> Result<Signature, Unavailable> {
+        Err(Unavailable::NotFound)
+    }
+
+    fn structure(&self, _: &str) -> Result<StructId, Unavailable> {
+        Err(Unavailable::NotFound)
+    }
+
+    fn members(&self, _: StructId) -> Result<Vec<StructMember>, Unavailable> {
+        Err(Unavailable::NotFound)
     }
 
     fn offers(&self, _: &AttachSpec) -> Result<(), Unavailable> {

@@ -33,6 +33,11 @@ pub enum Source {
     Elapsed,
     /// The moment of the record.
     RecordTime,
+    /// The stack at the probe.
+    Stack {
+        /// Of the process, else of the kernel.
+        user: bool,
+    },
     /// A field of the context: its offset in bytes and what it is.
     Context {
         /// Bytes from the context's start.
@@ -84,6 +89,12 @@ pub static BUILTINS: &[Builtin] = &[
         source: |_| Some(Source::HelperHigh(Helper::GetCurrentUidGid)),
     },
     Builtin {
+        name: "kstack",
+        doc: "stack of the kernel (as a key, or in emit and printf)",
+        ty: Type::Stack { user: false },
+        source: |at| stack(at, false),
+    },
+    Builtin {
         name: "nsecs",
         doc: "nanoseconds since boot, suspended time included",
         ty: UINT64,
@@ -126,6 +137,12 @@ pub static BUILTINS: &[Builtin] = &[
         ty: UINT32,
         source: |_| Some(Source::HelperLow(Helper::GetCurrentUidGid)),
     },
+    Builtin {
+        name: "ustack",
+        doc: "stack of the process (as a key, or in emit and printf)",
+        ty: Type::Stack { user: true },
+        source: |at| stack(at, true),
+    },
 ];
 
 /// The builtin of that name.
@@ -142,7 +159,9 @@ const PT_REGS_RETURN: i16 = 80;
 
 fn argument(attach: &AttachSpec, index: usize) -> Option<Source> {
     match attach {
-        AttachSpec::Kprobe { ret: false, .. } => Some(Source::Context { offset: PT_REGS_ARGUMENTS[index], kind: WORD }),
+        AttachSpec::Kprobe { ret: false, .. } | AttachSpec::Uprobe { ret: false, .. } => {
+            Some(Source::Context { offset: PT_REGS_ARGUMENTS[index], kind: WORD })
+        }
         AttachSpec::RawTracepoint { .. } => Some(Source::Context { offset: 8 * index as i16, kind: WORD }),
         _ => None,
     }
@@ -150,9 +169,16 @@ fn argument(attach: &AttachSpec, index: usize) -> Option<Source> {
 
 fn return_value(attach: &AttachSpec) -> Option<Source> {
     match attach {
-        AttachSpec::Kprobe { ret: true, .. } => Some(Source::Context { offset: PT_REGS_RETURN, kind: WORD }),
+        AttachSpec::Kprobe { ret: true, .. } | AttachSpec::Uprobe { ret: true, .. } => {
+            Some(Source::Context { offset: PT_REGS_RETURN, kind: WORD })
+        }
         _ => None,
     }
+}
+
+/// `BEGIN` and `END` run in pfscript itself, on no stack of interest.
+fn stack(attach: &AttachSpec, user: bool) -> Option<Source> {
+    (!matches!(attach, AttachSpec::Begin | AttachSpec::End)).then_some(Source::Stack { user })
 }
 
 /// The type of a tracepoint's field, if it has a value.

@@ -74,6 +74,15 @@ impl Checker<'_> {
         }
     }
 
+    /// An expression that can be part of a key or be printed: data, or a stack.
+    pub(super) fn shown_expr(&mut self, expr: &ast::Expr) -> Checked<Expr> {
+        let checked = self.expr(expr)?;
+        match checked.ty {
+            Type::Int { .. } | Type::Str { .. } | Type::Stack { .. } | Type::Moment(_) => Ok(checked),
+            _ => self.mismatch(&checked, "an integer or a string"),
+        }
+    }
+
     /// A condition: an integer that is compared with zero.
     pub(super) fn condition(&mut self, expr: &ast::Expr) -> Checked<Expr> {
         let cond = self.int_expr(expr)?;

@@ -182,6 +182,7 @@ fn describe(ty: &Type) -> String {
         Type::None => "a call without a value".into(),
         Type::Int { .. } => format!("an integer ({ty})"),
         Type::Str { .. } => "a string".into(),
-        Type::Time => "a moment in time".into(),
+        Type::Time | Type::Moment(_) => "a moment in time".into(),
+        Type::Stack { .. } => "a stack".into(),
     }
 }

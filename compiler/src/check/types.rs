@@ -23,6 +23,13 @@ pub enum Type {
     },
     /// The moment of an event, shown as wall-clock time. Only in records.
     Time,
+    /// A moment that is shown by a `strftime` format. Only in records.
+    Moment(String),
+    /// A stack, of the kernel or of the process. Only in records and keys.
+    Stack {
+        /// Of the process.
+        user: bool,
+    },
 }
 
 /// `int64`, the type of integer literals.
@@ -83,6 +90,9 @@ impl Type {
         match self {
             Self::Int { bytes, signed } => Some(DataType::Int { bytes: *bytes, signed: *signed }),
             Self::Str { len } => Some(DataType::Str { len: *len }),
+            Self::Stack { user: true } => Some(DataType::UserStack),
+            Self::Stack { user: false } => Some(DataType::KernelStack),
+            Self::Moment(format) => Some(DataType::Moment(format.clone())),
             Self::None | Self::Time => None,
         }
     }
@@ -113,7 +123,8 @@ impl fmt::Display for Type {
             Self::None => write!(f, "none"),
             Self::Int { bytes, signed } => write!(f, "{}int{}", if *signed { "" } else { "u" }, u32::from(*bytes) * 8),
             Self::Str { len } => write!(f, "string[{len}]"),
-            Self::Time => write!(f, "time"),
+            Self::Time | Self::Moment(_) => write!(f, "time"),
+            Self::Stack { user } => write!(f, "{}", if *user { "ustack" } else { "kstack" }),
         }
     }
 }
@@ -124,6 +135,8 @@ impl DataType {
         match self {
             Self::Int { bytes, .. } => u32::from(*bytes),
             Self::Str { len } => *len,
+            Self::KernelStack | Self::Moment(_) => 8,
+            Self::UserStack => 16,
             Self::Tuple(members) => members.last().map_or(0, |last| last.offset + last.ty.size()),
         }
     }
@@ -133,6 +146,7 @@ impl DataType {
         match self {
             Self::Int { bytes, .. } => u32::from(*bytes),
             Self::Str { .. } => 1,
+            Self::KernelStack | Self::UserStack | Self::Moment(_) => 8,
             Self::Tuple(members) => members.iter().map(|member| member.ty.align()).max().unwrap_or(1),
         }
     }

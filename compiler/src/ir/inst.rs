@@ -338,6 +338,8 @@ pub enum MapAddrOf {
     Script(MapRef),
     /// The perf event array.
     Events,
+    /// The stack trace map.
+    Stacks,
 }
 
 impl InstData {

@@ -6,6 +6,7 @@ use crate::catalog::helpers::Helper;
 use crate::check::program::{AddResult, Element, Expr, ExprKind, Var};
 use crate::check::types::Type;
 use crate::ir::function::Type as IrType;
+use crate::ir::inst::MapAddrOf;
 use crate::ir::{BinaryOp, Block, CmpOp, InstData, Value};
 use crate::kernel::FieldKind;
 
@@ -98,6 +99,7 @@ impl Lowering<'_> {
             Source::Comm => self.builder.push(InstData::Comm, ir_type(ty)),
             Source::Elapsed => self.elapsed(),
             Source::RecordTime => self.builder.call(Helper::KtimeGetNs, Vec::new()),
+            Source::Stack { user } => self.stack(user),
             Source::Context { offset, kind } => self.context_field(offset, kind, ty),
         }
     }
@@ -108,6 +110,16 @@ impl Lowering<'_> {
         let base = self.builder.push(InstData::CounterAddr { offset }, IrType::Ptr);
         let start = self.builder.push(InstData::Load { bytes: 8, signed: false, base, offset: 0 }, IrType::I64);
         self.builder.binary(BinaryOp::Sub, now, start)
+    }
+
+    fn stack(&mut self, user: bool) -> Value {
+        /// `BPF_F_USER_STACK` of `include/uapi/linux/bpf.h`.
+        const USER_STACK: i64 = 1 << 8;
+        self.tables.uses_stacks = true;
+        let context = self.builder.func().context();
+        let stacks = self.builder.push(InstData::MapAddr { map: MapAddrOf::Stacks }, IrType::Ptr);
+        let flags = self.builder.iconst(if user { USER_STACK } else { 0 });
+        self.builder.call(Helper::GetStackid, vec![context, stacks, flags])
     }
 
     fn context_field(&mut self, offset: i16, kind: FieldKind, ty: &Type) -> Value {

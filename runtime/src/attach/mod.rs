@@ -105,6 +105,7 @@ pub fn attach(loaded: &LoadedProgram<'_>, cpus: &[u32], kernel: &Kernel) -> Resu
         AttachSpec::Begin | AttachSpec::End => Err(Reason::new("BEGIN and END are run, not attached")),
         AttachSpec::Kprobe { function, offset, ret } => kprobe::attach(loaded, function, *offset, *ret, cpus),
         AttachSpec::Fentry { .. } => fentry::attach(loaded),
+        AttachSpec::Uprobe { .. } => Err(Reason::new("uprobes are not attached yet")),
         AttachSpec::Software { config, period } => software::attach(loaded, *config, *period, cpus),
         AttachSpec::Hardware { config, period } => hardware::attach(loaded, *config, *period, cpus),
         AttachSpec::Tracepoint { category, name } => tracepoint::attach(loaded, category, name, cpus, kernel),

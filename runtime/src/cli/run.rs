@@ -115,11 +115,13 @@ fn warn(source: &SourceFile, artifact: &Artifact, args: &Args) {
 
 fn trace(source: &SourceFile, artifact: &Artifact, kernel: &Kernel, args: &Args) -> Result<u8, Stop> {
     let to = destination(args.output.as_ref())?;
+    let duplicate = to.duplicate().map_err(Stop::Unopened)?;
     let mut output = Output::new(&artifact.manifest, args.form, to, args.verbosity);
     let settings = Settings {
         duration: args.duration,
         max_events: args.max_events,
         buffer_pages: args.buffer_size.map(|bytes| bytes.div_ceil(page_size())),
+        output: Some(duplicate),
         until: None,
     };
     match session::run(artifact, kernel, settings, &mut output) {

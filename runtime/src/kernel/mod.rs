@@ -9,7 +9,9 @@ pub mod tracefs;
 
 use std::cell::OnceCell;
 
-use pfscript_compiler::kernel::{FormatSource, KernelInfo, TracepointFormat, Unavailable};
+use pfscript_compiler::kernel::{
+    FormatSource, KernelInfo, Signature, StructId, StructMember, TracepointFormat, Unavailable,
+};
 use pfscript_compiler::manifest::AttachSpec;
 
 use btf::Btf;
@@ -106,6 +108,26 @@ impl KernelInfo for Kernel {
         names.into_iter().map(|name| (category_of(&name).to_owned(), name)).collect()
     }
 
+    fn function(&self, _: &str) -> Result<Signature, Unavailable> {
+        Err(Unavailable::Unknown("the arguments of functions are not read yet".into()))
+    }
+
+    fn functions(&self, _: &str) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn raw_tracepoint(&self, _: &str) -> Result<Signature, Unavailable> {
+        Err(Unavailable::Unknown("the arguments of raw tracepoints are not read yet".into()))
+    }
+
+    fn structure(&self, _: &str) -> Result<StructId, Unavailable> {
+        Err(Unavailable::Unknown("structures are not read yet".into()))
+    }
+
+    fn members(&self, _: StructId) -> Result<Vec<StructMember>, Unavailable> {
+        Err(Unavailable::Unknown("structures are not read yet".into()))
+    }
+
     fn offers(&self, attach: &AttachSpec) -> Result<(), Unavailable> {
         match attach {
             AttachSpec::Begin | AttachSpec::End => Ok(()),
@@ -114,6 +136,7 @@ impl KernelInfo for Kernel {
                 Err(Unavailable::Unknown("whether there is a hardware counter shows only when it is opened".into()))
             }
             AttachSpec::Kprobe { function, .. } => self.offers_kprobe(function),
+            AttachSpec::Uprobe { .. } => Ok(()),
             AttachSpec::Fentry { function, .. } => self.offers_fentry(function),
             AttachSpec::Tracepoint { category, name } => self.offers_tracepoint(category, name),
             AttachSpec::RawTracepoint { name } => self.offers_raw_tracepoint(name),

@@ -18,7 +18,7 @@ mod sample;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -133,6 +133,14 @@ impl Destination {
         options.write(true).create(true).truncate(true).custom_flags(libc::O_NOFOLLOW);
         let file = options.open(path).map_err(|error| named(error, "cannot open", &name))?;
         Ok(Self { terminal: file.is_terminal(), file, name })
+    }
+
+    /// A second descriptor of it, to learn when its reader has gone.
+    ///
+    /// # Errors
+    /// No descriptor is free.
+    pub fn duplicate(&self) -> io::Result<OwnedFd> {
+        self.file.as_fd().try_clone_to_owned()
     }
 
     /// Writes everything, waiting where another program made the descriptor non-blocking.

@@ -209,6 +209,15 @@ impl Expander<'_> {
         match ty {
             DataType::Int { bytes, .. } => self.store(*bytes, value, place),
             DataType::Str { len } => self.put_string(place, *len, value),
+            DataType::KernelStack | DataType::Moment(_) => self.store(8, value, place),
+            DataType::UserStack => {
+                self.store(8, value, place);
+                let ids = self.call(Helper::GetCurrentPidTgid, Vec::new(), Type::I64);
+                let half = self.iconst(32);
+                let args = [ids, half];
+                let pid = self.push(InstData::Binary { op: crate::ir::BinaryOp::Lshr, args }, Type::I64);
+                self.store(8, pid, place.plus(8));
+            }
             DataType::Tuple(_) => unreachable!("the checker makes no tuples of tuples"),
         }
     }
