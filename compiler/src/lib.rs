@@ -12,6 +12,7 @@ mod catalog;
 mod check;
 #[cfg(test)]
 mod codegen_tests;
+mod dump;
 mod emit;
 mod format;
 mod ir;
@@ -22,11 +23,13 @@ pub mod manifest;
 mod optimize;
 pub mod params;
 mod pipeline;
+mod read_object;
 mod regalloc;
 mod write_object;
 
 pub use artifact::{Alternatives, Artifact, Options};
 pub use check::params::declared_params;
+pub use dump::dump_bytecode;
 pub use kernel::KernelInfo;
 pub use manifest::Manifest;
 pub use pipeline::{compile, dump_ir};
