@@ -7,11 +7,13 @@ mod arithmetic;
 pub mod artifact;
 mod assemble;
 mod bpf;
+mod branches;
 mod btf;
 mod catalog;
 mod check;
 #[cfg(test)]
 mod codegen_tests;
+mod dump;
 mod emit;
 mod format;
 mod ir;
@@ -22,11 +24,14 @@ pub mod manifest;
 mod optimize;
 pub mod params;
 mod pipeline;
+mod place;
+mod read_object;
 mod regalloc;
 mod write_object;
 
 pub use artifact::{Alternatives, Artifact, Options};
 pub use check::params::declared_params;
+pub use dump::dump_bytecode;
 pub use kernel::KernelInfo;
 pub use manifest::Manifest;
 pub use pipeline::{compile, dump_ir};

@@ -33,8 +33,14 @@ impl Selector<'_> {
                 self.binary(*op, *a, *b, dst);
             }
             InstData::PtrAdd { base, offset } => {
-                let (base, offset, dst) = (self.reg(*base), self.reg(*offset), self.result(result));
-                self.alu_reg(AluOp::Add, base, offset, dst);
+                let (base, dst) = (self.reg(*base), self.result(result));
+                match self.func.constant(*offset).map(i32::try_from) {
+                    Some(Ok(offset)) => self.alu(AluOp::Add, base, offset, dst),
+                    _ => {
+                        let offset = self.reg(*offset);
+                        self.alu_reg(AluOp::Add, base, offset, dst);
+                    }
+                }
             }
             InstData::Extend { signed, bytes, arg } => {
                 let (arg, dst) = (self.reg(*arg), self.result(result));
@@ -115,7 +121,7 @@ impl Selector<'_> {
 
     fn emit_branch(&mut self, comparison: &Comparison) {
         let &Comparison { cond, width, left, right } = comparison;
-        let (mut operands, imm) = self.operands(left, right);
+        let (operands, imm) = self.operands(left, right);
         self.push(VInst { op: VOp::Branch { cond, width, imm }, operands, span: self.span() });
     }
 
@@ -325,8 +331,9 @@ impl Selector<'_> {
             Some(&InstData::StackAddr { slot, offset: start }) => {
                 (Base::Frame, self.frame_offset(slot, start) + offset, Vec::new())
             }
-            Some(&InstData::Binary { op: BinaryOp::Add, args: [pointer, more] }) => {
-                let sum = self.func.constant(more).and_then(|more| i16::try_from(more + i64::from(offset)).ok());
+            Some(&InstData::PtrAdd { base: pointer, offset: more }) => {
+                let sum =
+                    self.func.constant(more).and_then(|more| i16::try_from(more.checked_add(offset.into())?).ok());
                 let (base, offset) = sum.map_or((base, offset), |sum| (pointer, i32::from(sum)));
                 (Base::Operand, offset, vec![Operand::reads(self.reg(base))])
             }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use pfscript_compiler::params::ParamSpec;
-use pfscript_compiler::{Alternatives, Artifact, Options, compile, declared_params, dump_ir};
+use pfscript_compiler::{Alternatives, Artifact, Options, compile, declared_params, dump_bytecode, dump_ir};
 use pfscript_grammar::{Code, Diagnostic, SourceFile, Span, ast, parse, print_ast};
 
 use crate::cli::args::{self, Args, Mode};
@@ -96,11 +96,6 @@ fn options(args: &Args) -> Options {
     // Any loader can load an object that holds one alternative each; pfscript's own tries them all.
     let alternatives = if let Mode::EmitObj(_) = args.mode { Alternatives::FirstOffered } else { Alternatives::All };
     Options { params: args.params.clone(), positional: args.positional.clone(), alternatives }
-}
-
-/// Stands in for `pfscript_compiler::dump_bytecode` until the compiler has it.
-fn dump_bytecode(_: &Artifact, _: &SourceFile) -> String {
-    String::from("the bytecode cannot be shown yet\n")
 }
 
 /// Says what is legal in the script but surely not meant.

@@ -1,0 +1,134 @@
+//! Control flow between placed blocks: what can be left out.
+//!
+//! - Blocks that only jump on are skipped by those who jump to them.
+//! - What nobody reaches any more is left out; the kernel refuses instructions that it cannot reach.
+//! - Blocks that end alike share the end, which saves instructions and costs no jump.
+
+use crate::bpf::inst::Inst;
+use crate::bpf::vcode::VBlock;
+use crate::place::{Body, Exit};
+
+/// Leaves out what can be; the answer is the blocks that stay, in the order of emission.
+pub fn tidy(bodies: &mut Vec<Body>, layout: &[VBlock]) -> Vec<VBlock> {
+    skip_empty_blocks(bodies);
+    let mut layout = kept_blocks(bodies, layout);
+    share_ends(bodies, &mut layout);
+    layout
+}
+
+/// Turns what jumps to a block that only jumps on into a jump to that one's destination, and a
+/// branch whose two sides meet at once into a jump.
+fn skip_empty_blocks(bodies: &mut [Body]) {
+    for index in 0..bodies.len() {
+        bodies[index].exit = match bodies[index].exit {
+            Exit::Jump(to) => Exit::Jump(destination(bodies, to)),
+            Exit::Branch { test, then, otherwise } => {
+                match (destination(bodies, then), destination(bodies, otherwise)) {
+                    (then, otherwise) if then == otherwise => Exit::Jump(then),
+                    (then, otherwise) => Exit::Branch { test, then, otherwise },
+                }
+            }
+            Exit::Return => Exit::Return,
+        };
+    }
+}
+
+/// Where a jump to `block` ends up. Blocks that do nothing but jump in a circle are left alone.
+fn destination(bodies: &[Body], mut block: VBlock) -> VBlock {
+    for _ in 0..bodies.len() {
+        match &bodies[block.index()] {
+            Body { insts, exit: Exit::Jump(next), .. } if insts.is_empty() => block = *next,
+            _ => break,
+        }
+    }
+    block
+}
+
+/// The blocks of `layout` that are still reached.
+fn kept_blocks(bodies: &[Body], layout: &[VBlock]) -> Vec<VBlock> {
+    let mut is_reached = vec![false; bodies.len()];
+    let mut pending = vec![layout[0]];
+    while let Some(block) = pending.pop() {
+        if std::mem::replace(&mut is_reached[block.index()], true) {
+            continue;
+        }
+        match bodies[block.index()].exit {
+            Exit::Jump(to) => pending.push(to),
+            Exit::Branch { then, otherwise, .. } => pending.extend([then, otherwise]),
+            Exit::Return => {}
+        }
+    }
+    layout.iter().copied().filter(|block| is_reached[block.index()]).collect()
+}
+
+/// Makes a block whose last instructions are those of an earlier one, and that jumps to the same
+/// place, jump to those instead.
+fn share_ends(bodies: &mut Vec<Body>, layout: &mut Vec<VBlock>) {
+    let mut at = 0;
+    while let Some(&block) = layout.get(at) {
+        let next = layout.get(at + 1).copied();
+        match bodies[block.index()].exit {
+            Exit::Jump(to) if next != Some(to) => {
+                if let Some((keeper, length)) = longest_common_end(bodies, &layout[..at], block, to) {
+                    share_end(bodies, layout, keeper, block, length);
+                    at = 0; // the layout has changed: look again
+                    continue;
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+}
+
+/// Among `earlier` the place of the block that ends like `block` for the most instructions, and
+/// for how many.
+fn longest_common_end(bodies: &[Body], earlier: &[VBlock], block: VBlock, to: VBlock) -> Option<(usize, usize)> {
+    let ends = earlier.iter().enumerate().filter_map(|(place, candidate)| match bodies[candidate.index()].exit {
+        Exit::Jump(dest) if dest == to => {
+            let length = common_end(&bodies[candidate.index()], &bodies[block.index()]);
+            (length > 0).then_some((place, length))
+        }
+        _ => None,
+    });
+    ends.max_by_key(|&(_, length)| length)
+}
+
+/// How many instructions at their ends two blocks have in common. A comparison's value is made by
+/// a jump over one instruction: it is not cut between the two.
+fn common_end(a: &Body, b: &Body) -> usize {
+    let pairs = a.insts.iter().rev().zip(b.insts.iter().rev());
+    let mut length = pairs.take_while(|(a, b)| a.does_the_same(b)).count();
+    let is_cut = |body: &Body, length: usize| {
+        let before = body.insts.len() - length;
+        before > 0 && matches!(body.insts[before - 1].inst, Inst::Branch { .. })
+    };
+    while length > 0 && (is_cut(a, length) || is_cut(b, length)) {
+        length -= 1;
+    }
+    length
+}
+
+/// Cuts the last `length` instructions off the block at `keeper` into a block of their own behind
+/// it, and lets `block` jump there instead of having them too.
+fn share_end(bodies: &mut Vec<Body>, layout: &mut Vec<VBlock>, keeper: usize, block: VBlock, length: usize) {
+    let kept = &mut bodies[layout[keeper].index()];
+    let end = if length == kept.insts.len() {
+        layout[keeper]
+    } else {
+        let insts = kept.insts.split_off(kept.insts.len() - length);
+        let (exit, span) = (kept.exit, kept.span);
+        let end = VBlock(bodies.len() as u32);
+        bodies.push(Body { insts, exit, span });
+        bodies[layout[keeper].index()].exit = Exit::Jump(end);
+        layout.insert(keeper + 1, end);
+        end
+    };
+    let shortened = &mut bodies[block.index()];
+    shortened.insts.truncate(shortened.insts.len() - length);
+    shortened.exit = Exit::Jump(end);
+    if shortened.insts.is_empty() {
+        layout.retain(|&other| other != block);
+        skip_empty_blocks(bodies);
+    }
+}
