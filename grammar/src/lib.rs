@@ -38,7 +38,9 @@ use parse_tree::{Rule, parse_tree};
 /// Everything that is wrong with its syntax, in the order of the text; never empty.
 pub fn parse(source: &SourceFile) -> Result<ast::Script, Vec<Diagnostic>> {
     let text = source.text();
-    check_limits(text).map_err(|error| vec![error])?;
+    if let Some(error) = beyond_limits(text) {
+        return Err(vec![error]);
+    }
     let mut pairs = parse_tree(Rule::script, text).map_err(|stuck| recover::mistakes(text, stuck))?;
     let builder = Builder::new(0);
     let script = builder.script(pairs.next().expect("the entry rule gives one pair"));
@@ -50,12 +52,9 @@ pub fn parse(source: &SourceFile) -> Result<ast::Script, Vec<Diagnostic>> {
     if errors.is_empty() { Ok(script) } else { Err(errors) }
 }
 
-fn check_limits(text: &str) -> Result<(), Diagnostic> {
+fn beyond_limits(text: &str) -> Option<Diagnostic> {
     if text.len() > MAX_SCRIPT_BYTES {
-        return Err(codes::too_large(text.len()));
+        return Some(codes::too_large(text.len()));
     }
-    match tokens::too_deep(text) {
-        Some(token) => Err(codes::too_deep(Span::new(token.start, token.end))),
-        None => Ok(()),
-    }
+    tokens::too_deep(text).map(|token| codes::too_deep(Span::new(token.start, token.end)))
 }

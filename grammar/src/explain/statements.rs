@@ -192,7 +192,7 @@ fn missing_braces(place: &Place<'_, '_>) -> Option<Diagnostic> {
     }
     let body = after_condition(place).unwrap_or(place.at);
     let is_body = place.expects("`{`") && body == place.at && place.found_kind() != Some(TokenKind::Mark);
-    if body >= place.piece.end && !is_body || !(is_body || body < place.at) {
+    if !is_body && body >= place.at.min(place.piece.end) {
         return None;
     }
     let found = place.outline.text_of(body);
