@@ -216,7 +216,7 @@ impl Sink for Output<'_> {
             Action::Emit { .. } => self.form.event(&mut self.buffer, &report, &mut self.clock),
             Action::Printf(_) => self.form.printf(&mut self.buffer, &report, &mut self.clock),
             // The session itself sees to these.
-            Action::Exit | Action::Clear(_) | Action::Zero(_) | Action::PrintMap(_) => {}
+            Action::Exit | Action::Clear(_) | Action::Zero(_) | Action::PrintMap(_) | Action::Time(_) => {}
         }
         self.pass_on()
     }
