@@ -16,7 +16,7 @@ use crate::parse_tree::{Rule, Stuck, parse_tree};
 /// The mistakes in `text`, at which the grammar `stuck`, in the order of the text; never empty.
 pub(crate) fn mistakes(text: &str, stuck: Stuck) -> Vec<Diagnostic> {
     let outline = Outline::new(text);
-    let mut recovery = Recovery { outline: &outline, found: Vec::new(), budget: 8 * text.len() };
+    let mut recovery = Recovery { outline: &outline, found: Vec::new(), budget: 4 * text.len() };
     recovery.found.extend(outline.faults.iter().map(|fault| fault.1.clone()));
     recovery.items();
     let mut found = recovery.found;
