@@ -63,12 +63,14 @@ fn run(func: &Function, inputs: &[i64]) -> Vec<i64> {
     numbers_of(&context)
 }
 
+type RbpfHelper = fn(u64, u64, u64, u64, u64) -> u64;
+
 fn run_on_rbpf(code: &Bytecode, inputs: &[i64]) -> Vec<u8> {
     let mut context = context_of(inputs);
     let mut machine = rbpf::EbpfVmRaw::new(None).expect("an empty machine");
     machine.set_verifier(|_| Ok(())).expect("no program yet");
     machine.set_program(&code.bytes).expect("a program");
-    let by_arity: [fn(u64, u64, u64, u64, u64) -> u64; 6] = [
+    let by_arity: [RbpfHelper; 6] = [
         |_, _, _, _, _| mix(&[]),
         |a, _, _, _, _| mix(&[a]),
         |a, b, _, _, _| mix(&[a, b]),
