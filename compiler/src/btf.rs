@@ -147,7 +147,7 @@ impl Btf {
         self.add(name, KIND_DATASEC, vars.len() as u32, bytes, &words)
     }
 
-    /// Adds a string for [`Ext`] to refer to.
+    /// Adds a string for [`ext`] to refer to.
     pub fn string(&mut self, text: &str) -> u32 {
         self.strings.add(text)
     }
