@@ -71,6 +71,9 @@ fn share_ends(bodies: &mut Vec<Body>, layout: &mut Vec<VBlock>) {
             Exit::Jump(to) if next != Some(to) => {
                 if let Some((keeper, length)) = longest_common_end(bodies, &layout[..at], block, to) {
                     share_end(bodies, layout, keeper, block, length);
+                    // What is left of the block may be nothing, and so may those that branch to it.
+                    skip_empty_blocks(bodies);
+                    *layout = kept_blocks(bodies, layout);
                     at = 0; // the layout has changed: look again
                     continue;
                 }
@@ -127,10 +130,6 @@ fn share_end(bodies: &mut Vec<Body>, layout: &mut Vec<VBlock>, keeper: usize, bl
     let shortened = &mut bodies[block.index()];
     shortened.insts.truncate(shortened.insts.len() - length);
     shortened.exit = Exit::Jump(end);
-    if shortened.insts.is_empty() {
-        layout.retain(|&other| other != block);
-        skip_empty_blocks(bodies);
-    }
 }
 
 #[cfg(test)]
@@ -186,6 +185,21 @@ mod tests {
         let end = |first| body(&[set(first), set(7), set(8)], Exit::Jump(VBlock(1)));
         let bodies = vec![body(&[set(1)], branch(2, 3)), body(&[], Exit::Return), end(2), end(3)];
         assert_eq!(tidied(bodies), (vec![0, 1, 2, 4, 3], vec![1, 0, 1, 2, 1]));
+    }
+
+    #[test]
+    fn what_sharing_an_end_leaves_empty_goes() {
+        // Block 2 only chooses between two equal blocks, and only block 5 goes there.
+        let end = || body(&[set(7), set(8)], Exit::Jump(VBlock(1)));
+        let bodies = vec![
+            body(&[set(1)], branch(5, 1)),
+            body(&[], Exit::Return),
+            body(&[], branch(3, 4)),
+            end(),
+            end(),
+            body(&[set(2)], Exit::Jump(VBlock(2))),
+        ];
+        assert_eq!(tidied(bodies), (vec![0, 1, 3, 5], vec![1, 0, 2, 1]));
     }
 
     #[test]
