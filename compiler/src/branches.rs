@@ -71,6 +71,9 @@ fn share_ends(bodies: &mut Vec<Body>, layout: &mut Vec<VBlock>) {
             Exit::Jump(to) if next != Some(to) => {
                 if let Some((keeper, length)) = longest_common_end(bodies, &layout[..at], block, to) {
                     share_end(bodies, layout, keeper, block, length);
+                    // What is left of the block may be nothing, and so may those that branch to it.
+                    skip_empty_blocks(bodies);
+                    *layout = kept_blocks(bodies, layout);
                     at = 0; // the layout has changed: look again
                     continue;
                 }
@@ -127,8 +130,82 @@ fn share_end(bodies: &mut Vec<Body>, layout: &mut Vec<VBlock>, keeper: usize, bl
     let shortened = &mut bodies[block.index()];
     shortened.insts.truncate(shortened.insts.len() - length);
     shortened.exit = Exit::Jump(end);
-    if shortened.insts.is_empty() {
-        layout.retain(|&other| other != block);
-        skip_empty_blocks(bodies);
+}
+
+#[cfg(test)]
+mod tests {
+    use pfscript_grammar::Span;
+
+    use super::*;
+    use crate::bpf::inst::{AluOp, Cond, Src, Width};
+    use crate::bpf::regs::{R0, R1};
+    use crate::place::{Placed, Test};
+
+    fn set(imm: i32) -> Placed {
+        let inst = Inst::Alu { op: AluOp::Mov, width: Width::W64, dst: R1, src: Src::Imm(imm) };
+        Placed { inst, span: Span::default(), target: None }
+    }
+
+    fn skip_one(imm: i32) -> Placed {
+        let inst = Inst::Branch { cond: Cond::Eq, width: Width::W64, dst: R0, src: Src::Imm(imm), offset: 1 };
+        Placed { inst, ..set(0) }
+    }
+
+    fn body(insts: &[Placed], exit: Exit) -> Body {
+        Body { insts: insts.to_vec(), exit, span: Span::default() }
+    }
+
+    fn branch(then: u32, otherwise: u32) -> Exit {
+        let test = Test { cond: Cond::Eq, width: Width::W64, dst: R0, src: Src::Imm(0) };
+        Exit::Branch { test, then: VBlock(then), otherwise: VBlock(otherwise) }
+    }
+
+    fn tidied(mut bodies: Vec<Body>) -> (Vec<u32>, Vec<usize>) {
+        let layout: Vec<VBlock> = (0..bodies.len() as u32).map(VBlock).collect();
+        let layout = tidy(&mut bodies, &layout);
+        let lengths = layout.iter().map(|block| bodies[block.index()].insts.len()).collect();
+        (layout.iter().map(|block| block.0).collect(), lengths)
+    }
+
+    #[test]
+    fn empty_blocks_and_what_only_they_reach_go() {
+        let empty = |to| body(&[], Exit::Jump(VBlock(to)));
+        let bodies = vec![body(&[set(1)], branch(1, 2)), empty(3), empty(3), body(&[], Exit::Return)];
+        assert_eq!(tidied(bodies), (vec![0, 3], vec![1, 0]));
+    }
+
+    #[test]
+    fn a_circle_of_jumps_is_left_alone() {
+        let bodies = vec![body(&[set(1)], Exit::Jump(VBlock(1))), body(&[], Exit::Jump(VBlock(1)))];
+        assert_eq!(tidied(bodies), (vec![0, 1], vec![1, 0]));
+    }
+
+    #[test]
+    fn common_ends_are_shared() {
+        let end = |first| body(&[set(first), set(7), set(8)], Exit::Jump(VBlock(1)));
+        let bodies = vec![body(&[set(1)], branch(2, 3)), body(&[], Exit::Return), end(2), end(3)];
+        assert_eq!(tidied(bodies), (vec![0, 1, 2, 4, 3], vec![1, 0, 1, 2, 1]));
+    }
+
+    #[test]
+    fn what_sharing_an_end_leaves_empty_goes() {
+        // Block 2 only chooses between two equal blocks, and only block 5 goes there.
+        let end = || body(&[set(7), set(8)], Exit::Jump(VBlock(1)));
+        let bodies = vec![
+            body(&[set(1)], branch(5, 1)),
+            body(&[], Exit::Return),
+            body(&[], branch(3, 4)),
+            end(),
+            end(),
+            body(&[set(2)], Exit::Jump(VBlock(2))),
+        ];
+        assert_eq!(tidied(bodies), (vec![0, 1, 3, 5], vec![1, 0, 2, 1]));
+    }
+
+    #[test]
+    fn a_comparison_is_not_cut_in_two() {
+        let end = |first| body(&[set(1), skip_one(first), set(0)], Exit::Jump(VBlock(1)));
+        let bodies = vec![body(&[set(1)], branch(2, 3)), body(&[], Exit::Return), end(2), end(3)];
+        assert_eq!(tidied(bodies), (vec![0, 1, 2, 3], vec![1, 0, 3, 3]));
     }
 }

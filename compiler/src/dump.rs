@@ -83,3 +83,65 @@ fn hex(bytes: &[u8]) -> String {
 fn line(out: &mut String, text: std::fmt::Arguments) {
     writeln!(out, "{text}").expect("writing to a string does not fail");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codegen_tests::{compile, page_fault};
+    use crate::manifest::{AttachSpec, Manifest, Target};
+    use crate::write_object::{ObjectSpec, ProgramCode, write_object};
+
+    fn artifact(source: &SourceFile) -> Artifact {
+        let code = compile(&page_fault::page_fault("any"));
+        let maps = vec![page_fault::faults_map()];
+        let program = |symbol: &str, probe: &str| Program {
+            symbol: symbol.into(),
+            section: "perf_event".into(),
+            attach: AttachSpec::Begin,
+            probe: probe.into(),
+            span: Span::new(0, 24),
+            inst_spans: code.spans.clone(),
+        };
+        let alternatives = vec![program("one", "software:page-faults:1"), program("two", "software:page-faults:2")];
+        let programs = ["one", "two"].map(|symbol| ProgramCode { symbol, section: "perf_event", bytecode: &code });
+        let object = write_object(&ObjectSpec {
+            programs: programs.into(),
+            maps: &maps,
+            has_events: true,
+            bss_size: 16,
+            source,
+        });
+        let targets = vec![Target { alternatives, span: Span::new(0, 24) }];
+        let manifest = Manifest { targets, maps, bss_size: 16, notes: vec!["a remark".into()], ..Manifest::default() };
+        Artifact { object, manifest, warnings: Vec::new() }
+    }
+
+    #[test]
+    fn instructions_stand_below_their_lines() {
+        let source = page_fault::source();
+        let dump = dump_bytecode(&artifact(&source), &source);
+        let lines: Vec<&str> = dump.lines().collect();
+        assert_eq!(lines[..3], ["; note: a remark", "", "; software:page-faults:1 (alternative 1 of 2)"]);
+        assert!(lines[3].starts_with("; program one in section perf_event: "), "{}", lines[3]);
+        assert_eq!(lines[4], "; fixture.pf:2: @faults[pid]++;");
+        assert!(lines.contains(&"   1: 85 00 00 00 0e 00 00 00  call bpf_get_current_pid_tgid#14"), "{dump}");
+        assert!(lines.iter().any(|line| line.ends_with("18 01 00 00 00 00 00 00  r1 = map[faults]")), "{dump}");
+        assert!(lines.iter().any(|line| line.ends_with("= map[.bss]+8")), "{dump}");
+        assert!(lines.contains(&"; software:page-faults:2 (alternative 2 of 2)"), "{dump}");
+    }
+
+    #[test]
+    fn every_slot_is_shown_with_its_bytes() {
+        let source = page_fault::source();
+        let artifact = artifact(&source);
+        let dump = dump_bytecode(&artifact, &source);
+        let shown: Vec<u8> = dump
+            .lines()
+            .filter(|line| !line.starts_with(';') && !line.is_empty())
+            .flat_map(|line| line[6..29].split(' '))
+            .map(|byte| u8::from_str_radix(byte, 16).expect("two digits"))
+            .collect();
+        let programs = read_programs(&artifact.object).expect("an object");
+        assert_eq!(shown, programs.iter().flat_map(|program| program.bytes).copied().collect::<Vec<u8>>());
+    }
+}

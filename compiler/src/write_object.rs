@@ -372,8 +372,7 @@ mod tests {
             (0..).zip(&code.spans).map(|(slot, span)| (slot, source.line_column(span.start).line as u32)).collect();
         expected.dedup_by_key(|(_, line)| *line);
         let told = function.line_info.line_info.iter();
-        let start = function.section_offset as u32 / SLOT_BYTES as u32;
-        let told: Vec<(u32, u32)> = told.map(|info| (info.insn_off - start, info.line_col >> 10)).collect();
+        let told: Vec<(u32, u32)> = told.map(|info| (info.insn_off, info.line_col >> 10)).collect();
         assert_eq!(told, expected);
         assert_eq!(function.func_info.func_info.len(), 1);
     }

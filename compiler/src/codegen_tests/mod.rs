@@ -7,7 +7,8 @@ mod vm;
 
 use proptest::prelude::*;
 
-use crate::bpf::decode::decode_all;
+use crate::bpf::decode::{decode, decode_all};
+use crate::bpf::encode::SLOT_BYTES;
 use crate::bpf::inst::{Cond, Inst, Src, Width};
 use crate::bpf::select;
 use crate::catalog::helpers::Helper;
@@ -21,9 +22,32 @@ use crate::regalloc::allocate;
 /// Bytes of the context that tests read their inputs from and write their results to.
 const CONTEXT_BYTES: usize = 160;
 
-/// All stages from the lower level to bytes.
+/// All stages from the lower level to bytes, which the kernel's first check must let pass.
 pub fn compile(func: &Function) -> Bytecode {
-    try_compile(func).expect("the function is within the limits")
+    let code = try_compile(func).expect("the function is within the limits");
+    assert_eq!(unreachable_slots(&code), [], "in\n{}", listing(&code));
+    code
+}
+
+/// The slots that no path leads to.
+fn unreachable_slots(code: &Bytecode) -> Vec<usize> {
+    let mut is_reached = vec![false; code.spans.len()];
+    let mut pending = vec![0];
+    while let Some(slot) = pending.pop() {
+        if std::mem::replace(&mut is_reached[slot], true) {
+            continue;
+        }
+        let inst = decode(&code.bytes[slot * SLOT_BYTES..]).expect("the compiler writes what it reads");
+        let next = slot + inst.slots();
+        is_reached[slot..next].fill(true);
+        match inst {
+            Inst::Exit => {}
+            Inst::Jump { offset } => pending.push(next.wrapping_add_signed(offset.into())),
+            Inst::Branch { offset, .. } => pending.extend([next, next.wrapping_add_signed(offset.into())]),
+            _ => pending.push(next),
+        }
+    }
+    (0..is_reached.len()).filter(|&slot| !is_reached[slot]).collect()
 }
 
 fn try_compile(func: &Function) -> Result<Bytecode, EmitError> {
@@ -63,12 +87,14 @@ fn run(func: &Function, inputs: &[i64]) -> Vec<i64> {
     numbers_of(&context)
 }
 
+type RbpfHelper = fn(u64, u64, u64, u64, u64) -> u64;
+
 fn run_on_rbpf(code: &Bytecode, inputs: &[i64]) -> Vec<u8> {
     let mut context = context_of(inputs);
     let mut machine = rbpf::EbpfVmRaw::new(None).expect("an empty machine");
     machine.set_verifier(|_| Ok(())).expect("no program yet");
     machine.set_program(&code.bytes).expect("a program");
-    let by_arity: [fn(u64, u64, u64, u64, u64) -> u64; 6] = [
+    let by_arity: [RbpfHelper; 6] = [
         |_, _, _, _, _| mix(&[]),
         |a, _, _, _, _| mix(&[a]),
         |a, b, _, _, _| mix(&[a, b]),
