@@ -1,7 +1,7 @@
 //! The builtins: names that stand for a value of the moment.
 
 use crate::catalog::helpers::Helper;
-use crate::check::types::{DEFAULT_STRING_LEN, INT64, Type, UINT32, UINT64};
+use crate::check::types::{DEFAULT_STRING_LEN, INT64, Pointee, Type, UINT32, UINT64};
 use crate::kernel::FieldKind;
 use crate::manifest::AttachSpec;
 
@@ -37,6 +37,12 @@ pub enum Source {
     Stack {
         /// Of the process, else of the kernel.
         user: bool,
+    },
+    /// An address in the context, as a plain number: the verifier keeps track of pointers that it
+    /// knows, and refuses arithmetic on them.
+    ContextPointer {
+        /// Bytes from the context's start.
+        offset: i16,
     },
     /// A field of the context: its offset in bytes and what it is.
     Context {
@@ -77,8 +83,8 @@ pub static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "curtask",
-        doc: "address of the current task_struct",
-        ty: UINT64,
+        doc: "address of the current task_struct; its fields are read with `curtask.FIELD`",
+        ty: Type::Pointer(Pointee::Unknown),
         source: |_| Some(Source::Helper(Helper::GetCurrentTask)),
     },
     Builtin { name: "elapsed", doc: "nanoseconds since tracing began", ty: UINT64, source: |_| Some(Source::Elapsed) },

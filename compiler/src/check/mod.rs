@@ -9,6 +9,7 @@ mod attach_point;
 mod call;
 mod constant;
 mod expr;
+mod fields;
 mod maps;
 pub mod params;
 pub mod program;
@@ -184,5 +185,7 @@ fn describe(ty: &Type) -> String {
         Type::Str { .. } => "a string".into(),
         Type::Time | Type::Moment(_) => "a moment in time".into(),
         Type::Stack { .. } => "a stack".into(),
+        Type::Pointer(_) => "an address".into(),
+        Type::Struct(_) => "a structure".into(),
     }
 }
