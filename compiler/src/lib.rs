@@ -30,6 +30,7 @@ mod regalloc;
 mod write_object;
 
 pub use artifact::{Alternatives, Artifact, Options};
+pub use catalog::codes::EXPLANATIONS;
 pub use check::params::declared_params;
 pub use dump::dump_bytecode;
 pub use kernel::KernelInfo;
