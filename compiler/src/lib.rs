@@ -16,6 +16,7 @@ mod codegen_tests;
 mod dump;
 mod emit;
 mod format;
+pub mod glob;
 mod ir;
 pub mod kernel;
 mod limits;

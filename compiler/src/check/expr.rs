@@ -161,6 +161,10 @@ impl Checker<'_> {
             return Ok(param_constant(ty, &value, span));
         }
         match (name, &self.probe.attach) {
+            ("true", _) => return Ok(int(1, BOOL, span)),
+            ("false", _) => return Ok(int(0, BOOL, span)),
+            ("ppid", _) => return self.task_field(&["real_parent", "tgid"], span),
+            ("pcomm", _) => return self.task_field(&["real_parent", "comm"], span),
             ("probe", _) => return Ok(text_literal(&self.probe.text.clone(), span)),
             (
                 "func",
@@ -183,7 +187,10 @@ impl Checker<'_> {
 
     fn unknown_name<T>(&mut self, name: &str, span: Span) -> Checked<T> {
         let mut diagnostic = Diagnostic::error(codes::UNKNOWN_NAME, span, format!("nothing is called `{name}`"));
-        let builtins = builtins::BUILTINS.iter().map(|builtin| builtin.name).chain(["args", "func", "probe"]);
+        let builtins = builtins::BUILTINS
+            .iter()
+            .map(|builtin| builtin.name)
+            .chain(["args", "false", "func", "pcomm", "ppid", "probe", "true"]);
         let near = nearest(name, builtins.chain(self.params.names()));
         diagnostic = if self.probe.find(name).is_some() {
             diagnostic.help(format!("the variable is written `${name}`"))
@@ -398,7 +405,8 @@ fn text_literal(text: &str, span: Span) -> Expr {
     typed(ExprKind::Str(text.to_owned()), Type::Str { len: text_len(text) }, span)
 }
 
-fn param_constant(ty: Type, value: &ParamValue, span: Span) -> Expr {
+/// A parameter's value.
+pub fn param_constant(ty: Type, value: &ParamValue, span: Span) -> Expr {
     match value {
         ParamValue::Int(value) => int(*value as i64, ty, span),
         ParamValue::Str(text) => text_literal(text, span),

@@ -103,8 +103,8 @@ impl<'a> Checker<'a> {
         self.map_decls(script);
         let mut targets = Vec::new();
         for probe in script.probes() {
-            for target in &probe.targets {
-                let checked = self.target(targets.len(), target, probe);
+            for target in probe.targets.iter().flat_map(|target| self.without_wildcards(target)).collect::<Vec<_>>() {
+                let checked = self.target(targets.len(), &target, probe);
                 targets.push(checked);
             }
         }
