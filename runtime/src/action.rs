@@ -56,7 +56,7 @@ impl<'a> Actor<'a> {
         // The orderer gives only indices of layouts that exist.
         let Some(RecordLayout { action, fields, .. }) = self.manifest.records.get(layout) else { return Ok(()) };
         match action {
-            Action::Emit { .. } | Action::Printf(_) => self.report(layout, bytes),
+            Action::Emit { .. } | Action::Printf(_) | Action::Time(_) => self.report(layout, bytes),
             Action::Exit => {
                 let code = fields.first().and_then(|field| integer_at(bytes, &field.place));
                 Err(Stop::Ended(code.unwrap_or(0) as i32))

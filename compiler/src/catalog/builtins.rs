@@ -1,7 +1,7 @@
 //! The builtins: names that stand for a value of the moment.
 
 use crate::catalog::helpers::Helper;
-use crate::check::types::{DEFAULT_STRING_LEN, INT64, Type, UINT32, UINT64};
+use crate::check::types::{DEFAULT_STRING_LEN, INT64, Pointee, Type, UINT32, UINT64};
 use crate::kernel::FieldKind;
 use crate::manifest::AttachSpec;
 
@@ -33,6 +33,17 @@ pub enum Source {
     Elapsed,
     /// The moment of the record.
     RecordTime,
+    /// The stack at the probe.
+    Stack {
+        /// Of the process, else of the kernel.
+        user: bool,
+    },
+    /// An address in the context, as a plain number: the verifier keeps track of pointers that it
+    /// knows, and refuses arithmetic on them.
+    ContextPointer {
+        /// Bytes from the context's start.
+        offset: i16,
+    },
     /// A field of the context: its offset in bytes and what it is.
     Context {
         /// Bytes from the context's start.
@@ -72,8 +83,8 @@ pub static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "curtask",
-        doc: "address of the current task_struct",
-        ty: UINT64,
+        doc: "address of the current task_struct; its fields are read with `curtask.FIELD`",
+        ty: Type::Pointer(Pointee::Unknown),
         source: |_| Some(Source::Helper(Helper::GetCurrentTask)),
     },
     Builtin { name: "elapsed", doc: "nanoseconds since tracing began", ty: UINT64, source: |_| Some(Source::Elapsed) },
@@ -82,6 +93,12 @@ pub static BUILTINS: &[Builtin] = &[
         doc: "group id of the current process",
         ty: UINT32,
         source: |_| Some(Source::HelperHigh(Helper::GetCurrentUidGid)),
+    },
+    Builtin {
+        name: "kstack",
+        doc: "stack of the kernel (as a key, or in emit and printf)",
+        ty: Type::Stack { user: false },
+        source: |at| stack(at, false),
     },
     Builtin {
         name: "nsecs",
@@ -126,6 +143,12 @@ pub static BUILTINS: &[Builtin] = &[
         ty: UINT32,
         source: |_| Some(Source::HelperLow(Helper::GetCurrentUidGid)),
     },
+    Builtin {
+        name: "ustack",
+        doc: "stack of the process (as a key, or in emit and printf)",
+        ty: Type::Stack { user: true },
+        source: |at| stack(at, true),
+    },
 ];
 
 /// The builtin of that name.
@@ -142,7 +165,9 @@ const PT_REGS_RETURN: i16 = 80;
 
 fn argument(attach: &AttachSpec, index: usize) -> Option<Source> {
     match attach {
-        AttachSpec::Kprobe { ret: false, .. } => Some(Source::Context { offset: PT_REGS_ARGUMENTS[index], kind: WORD }),
+        AttachSpec::Kprobe { ret: false, .. } | AttachSpec::Uprobe { ret: false, .. } => {
+            Some(Source::Context { offset: PT_REGS_ARGUMENTS[index], kind: WORD })
+        }
         AttachSpec::RawTracepoint { .. } => Some(Source::Context { offset: 8 * index as i16, kind: WORD }),
         _ => None,
     }
@@ -150,9 +175,16 @@ fn argument(attach: &AttachSpec, index: usize) -> Option<Source> {
 
 fn return_value(attach: &AttachSpec) -> Option<Source> {
     match attach {
-        AttachSpec::Kprobe { ret: true, .. } => Some(Source::Context { offset: PT_REGS_RETURN, kind: WORD }),
+        AttachSpec::Kprobe { ret: true, .. } | AttachSpec::Uprobe { ret: true, .. } => {
+            Some(Source::Context { offset: PT_REGS_RETURN, kind: WORD })
+        }
         _ => None,
     }
+}
+
+/// `BEGIN` and `END` run in pfscript itself, on no stack of interest.
+fn stack(attach: &AttachSpec, user: bool) -> Option<Source> {
+    (!matches!(attach, AttachSpec::Begin | AttachSpec::End)).then_some(Source::Stack { user })
 }
 
 /// The type of a tracepoint's field, if it has a value.

@@ -24,6 +24,8 @@ pub enum Helper {
     GetCurrentComm = 16,
     /// Writes a record into a perf buffer.
     PerfEventOutput = 25,
+    /// Takes the stack into a stack trace map; its key there, or a negative number.
+    GetStackid = 27,
     /// Address of the current `task_struct`.
     GetCurrentTask = 35,
     /// The NUMA node of the present CPU.
@@ -100,6 +102,7 @@ impl Helper {
             Self::GetCurrentUidGid => row("get_current_uid_gid", true, true),
             Self::GetCurrentComm => row("get_current_comm", false, false),
             Self::PerfEventOutput => row("perf_event_output", false, false),
+            Self::GetStackid => row("get_stackid", true, true),
             Self::GetCurrentTask => row("get_current_task", true, true),
             Self::GetNumaNodeId => row("get_numa_node_id", true, true),
             Self::GetCurrentCgroupId => row("get_current_cgroup_id", true, true),

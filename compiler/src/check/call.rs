@@ -4,7 +4,7 @@ use pfscript_grammar::{Diagnostic, Span, ast};
 
 use super::maps::{Value, lhist_steps};
 use super::program::{Element, Expr, ExprKind, Stmt, StmtKind};
-use super::types::{BOOL, DEFAULT_STRING_LEN, INT64, Type};
+use super::types::{BOOL, DEFAULT_STRING_LEN, INT64, Pointee, Type};
 use super::{Checked, Checker};
 use crate::catalog::functions::{self, Aggregation, FUNCTIONS, FunctionKind, FunctionRow};
 use crate::catalog::{codes, nearest};
@@ -75,7 +75,9 @@ impl Checker<'_> {
         if addr.ty.is_str() {
             return Ok(addr);
         }
-        if !addr.ty.is_int() {
+        // What the kernel's own types call text lies in the kernel.
+        let user = user && addr.ty != Type::Pointer(Pointee::Text);
+        if !addr.ty.is_int() && !matches!(addr.ty, Type::Pointer(_)) {
             return self.mismatch(&addr, "an address");
         }
         let ty = Type::Str { len: DEFAULT_STRING_LEN };

@@ -9,6 +9,7 @@ mod attach_point;
 mod call;
 mod constant;
 mod expr;
+mod fields;
 mod maps;
 pub mod params;
 pub mod program;
@@ -182,6 +183,9 @@ fn describe(ty: &Type) -> String {
         Type::None => "a call without a value".into(),
         Type::Int { .. } => format!("an integer ({ty})"),
         Type::Str { .. } => "a string".into(),
-        Type::Time => "a moment in time".into(),
+        Type::Time | Type::Moment(_) => "a moment in time".into(),
+        Type::Stack { .. } => "a stack".into(),
+        Type::Pointer(_) => "an address".into(),
+        Type::Struct(_) => "a structure".into(),
     }
 }

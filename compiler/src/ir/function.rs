@@ -5,8 +5,8 @@ use pfscript_grammar::Span;
 
 use super::bss::Bss;
 use super::entities::{Block, Inst, StackSlot, Value};
-use super::inst::InstData;
-use crate::manifest::{MapInfo, RecordLayout};
+use super::inst::{BinaryOp, InstData};
+use crate::manifest::{MapInfo, MapRef, RecordLayout};
 
 /// The type of an SSA value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -102,6 +102,47 @@ pub struct Tables {
     pub records: Vec<RecordLayout>,
     /// What lies in `.bss`.
     pub bss: Bss,
+    /// Whether a program takes stacks.
+    pub uses_stacks: bool,
+    /// Maps to which nothing is done but small positive additions and deletions.
+    pub growing: Vec<MapRef>,
+}
+
+/// Additions below this make a map a growing one.
+const SMALL: i64 = 1 << 16;
+
+impl Tables {
+    /// Whether `value` is what an addition to an element of a growing map gave.
+    pub fn is_growing_count(&self, func: &Function, value: Value) -> bool {
+        let Some(&InstData::Binary { op: BinaryOp::Add, args: [old, delta] }) = func.def(value) else { return false };
+        match func.def(old) {
+            Some(InstData::MapFetchAdd { map, delta: added, .. }) => *added == delta && self.growing.contains(map),
+            _ => false,
+        }
+    }
+}
+
+impl Module {
+    /// Notes the maps that only grow. To be asked before anything is expanded.
+    pub fn note_growing_maps(&mut self) {
+        let mut growing: Vec<bool> = vec![true; self.tables.maps.len()];
+        for func in &self.functions {
+            for node in func.insts.values() {
+                match &node.data {
+                    InstData::MapFetchAdd { map, delta, .. } => {
+                        let is_small = func.constant(*delta).is_some_and(|delta| (1..SMALL).contains(&delta));
+                        growing[map.0 as usize] &= is_small;
+                    }
+                    InstData::MapStore { map, .. } | InstData::MapAggregate { map, .. } => {
+                        growing[map.0 as usize] = false;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let refs = (0..).map(MapRef).zip(growing);
+        self.tables.growing = refs.filter_map(|(map, grows)| grows.then_some(map)).collect();
+    }
 }
 
 impl Function {

@@ -4,6 +4,7 @@
 //! elements, strings and records as operands; `expand_*` turns those into calls, loads, stores and
 //! branches; the lower-level passes clean up behind it. The verifier runs after each in debug builds.
 
+mod assume_growing_counts;
 mod divide_by_constant;
 mod eliminate_dead_code;
 mod expand;
@@ -36,7 +37,9 @@ pub static PASSES: &[Pass] = &[
     pass("fold_constants", Level::Upper, |func, _| fold_constants::fold_constants(func)),
     pass("share_values", Level::Upper, |func, _| share_values::share_values(func)),
     pass("forward_map_values", Level::Upper, |func, _| forward_map_values::forward_map_values(func)),
-    pass("divide_by_constant", Level::Upper, |func, _| divide_by_constant::divide_by_constant(func)),
+    pass("assume_growing_counts", Level::Upper, assume_growing_counts::assume_growing_counts),
+    pass("drop_unused_tests", Level::Upper, |func, _| eliminate_dead_code::eliminate_dead_code(func)),
+    pass("divide_by_constant", Level::Upper, divide_by_constant::divide_by_constant),
     pass("fold_constants_again", Level::Upper, |func, _| fold_constants::fold_constants(func)),
     pass("straighten_blocks", Level::Upper, |func, _| straighten_blocks::straighten_blocks(func)),
     pass("share_values_again", Level::Upper, |func, _| share_values::share_values(func)),
@@ -51,6 +54,7 @@ pub static PASSES: &[Pass] = &[
 
 /// Runs all passes, up to and including the one called `last`.
 pub fn optimize(mut module: Module, last: Option<&str>) -> Module {
+    module.note_growing_maps();
     let end = PASSES.iter().position(|pass| Some(pass.name) == last).map_or(PASSES.len(), |index| index + 1);
     for pass in &PASSES[..end] {
         for func in &mut module.functions {

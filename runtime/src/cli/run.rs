@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use pfscript_compiler::params::ParamSpec;
-use pfscript_compiler::{Alternatives, Artifact, Options, compile, declared_params, dump_ir};
+use pfscript_compiler::{Alternatives, Artifact, Options, compile, declared_params, dump_bytecode, dump_ir};
 use pfscript_grammar::{Code, Diagnostic, SourceFile, Span, ast, parse, print_ast};
 
 use crate::cli::args::{self, Args, Mode};
@@ -98,11 +98,6 @@ fn options(args: &Args) -> Options {
     Options { params: args.params.clone(), positional: args.positional.clone(), alternatives }
 }
 
-/// Stands in for `pfscript_compiler::dump_bytecode` until the compiler has it.
-fn dump_bytecode(_: &Artifact, _: &SourceFile) -> String {
-    String::from("the bytecode cannot be shown yet\n")
-}
-
 /// Says what is legal in the script but surely not meant.
 fn warn(source: &SourceFile, artifact: &Artifact, args: &Args) {
     if args.verbosity > Verbosity::Quiet && !artifact.warnings.is_empty() {
@@ -115,11 +110,13 @@ fn warn(source: &SourceFile, artifact: &Artifact, args: &Args) {
 
 fn trace(source: &SourceFile, artifact: &Artifact, kernel: &Kernel, args: &Args) -> Result<u8, Stop> {
     let to = destination(args.output.as_ref())?;
+    let duplicate = to.duplicate().map_err(Stop::Unopened)?;
     let mut output = Output::new(&artifact.manifest, args.form, to, args.verbosity);
     let settings = Settings {
         duration: args.duration,
         max_events: args.max_events,
         buffer_pages: args.buffer_size.map(|bytes| bytes.div_ceil(page_size())),
+        output: Some(duplicate),
         until: None,
     };
     match session::run(artifact, kernel, settings, &mut output) {

@@ -18,7 +18,7 @@ mod sample;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -135,6 +135,14 @@ impl Destination {
         Ok(Self { terminal: file.is_terminal(), file, name })
     }
 
+    /// A second descriptor of it, to learn when its reader has gone.
+    ///
+    /// # Errors
+    /// No descriptor is free.
+    pub fn duplicate(&self) -> io::Result<OwnedFd> {
+        self.file.as_fd().try_clone_to_owned()
+    }
+
     /// Writes everything, waiting where another program made the descriptor non-blocking.
     ///
     /// # Errors
@@ -208,7 +216,7 @@ impl Sink for Output<'_> {
             Action::Emit { .. } => self.form.event(&mut self.buffer, &report, &mut self.clock),
             Action::Printf(_) => self.form.printf(&mut self.buffer, &report, &mut self.clock),
             // The session itself sees to these.
-            Action::Exit | Action::Clear(_) | Action::Zero(_) | Action::PrintMap(_) => {}
+            Action::Exit | Action::Clear(_) | Action::Zero(_) | Action::PrintMap(_) | Action::Time(_) => {}
         }
         self.pass_on()
     }

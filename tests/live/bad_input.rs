@@ -1,0 +1,156 @@
+//! Everything a user can get wrong, and every refusal of the machine: a clear message, the right
+//! exit code, nothing started.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Failed;
+
+use crate::tracer::pfscript;
+
+/// One bad command line: its name, arguments, exit code, and what the message must say.
+pub struct BadInput(pub &'static str, &'static [&'static str], i32, &'static [&'static str]);
+
+const SCRIPT: i32 = 1;
+const COMMAND_LINE: i32 = 2;
+const MACHINE: i32 = 3;
+
+/// The bad input that an argument alone is.
+pub const BAD_INPUT: &[BadInput] = &[
+    BadInput("syntax_error", &["-e", "BEGIN { @a = ; }"], SCRIPT, &["BEGIN { @a = ; }", "^", ":1:"]),
+    BadInput("unclosed_block", &["-e", "BEGIN { @a = 1;"], SCRIPT, &["BEGIN { @a = 1;"]),
+    BadInput("probe_kind", &["-e", "kprob:schedule { @a = 1; }"], SCRIPT, &["kprob", "kprobe"]),
+    BadInput("builtin", &["-e", "BEGIN { @a = pidd; }"], SCRIPT, &["pidd", "`pid`"]),
+    BadInput("function", &["-e", "BEGIN { prinf(\"x\"); }"], SCRIPT, &["prinf", "printf"]),
+    BadInput(
+        "tracepoint",
+        &["-e", "tracepoint:sched:sched_process_fre { @a = 1; }"],
+        SCRIPT,
+        &["sched_process_fre", "sched_process_free"],
+    ),
+    BadInput("field", &["-e", "tracepoint:sched:sched_process_free { @a = args.pidd; }"], SCRIPT, &["pidd", "`pid`"]),
+    BadInput("every_0", &["-e", "BEGIN { @a++; every 0 of @a { exit(0); } }"], SCRIPT, &["every", "positive"]),
+    BadInput("two_key_shapes", &["-e", "BEGIN { @a[1] = 1; @a[1, 2] = 1; }"], SCRIPT, &["@a", "key"]),
+    BadInput("several_errors", &["-e", "BEGIN { @a = pidd; @b = comn; }"], SCRIPT, &["pidd", "comn"]),
+    BadInput("empty_program", &["-e", ""], SCRIPT, &["empty"]),
+    BadInput("parameter", &["--log_stp", "5"], COMMAND_LINE, &["log_stp", "log_step"]),
+    BadInput("step_0", &["--log_step", "0"], COMMAND_LINE, &["log_step", "0", "1.."]),
+    BadInput("step_negative", &["--log_step", "-5"], COMMAND_LINE, &["log_step", "-5", "1.."]),
+    BadInput("step_no_number", &["--log_step", "abc"], COMMAND_LINE, &["log_step", "abc"]),
+    BadInput("step_huge", &["--log_step", "99999999999999999999"], COMMAND_LINE, &["log_step", "99999999999999999999"]),
+    BadInput("step_missing", &["--log_step"], COMMAND_LINE, &["log_step", "value"]),
+    BadInput("step_twice", &["--log_step", "5", "--log_step", "6"], COMMAND_LINE, &["log_step"]),
+    BadInput("option", &["--durration", "1s"], COMMAND_LINE, &["durration", "duration"]),
+    BadInput("no_such_file", &["no/such/script.pf"], COMMAND_LINE, &["no/such/script.pf"]),
+    BadInput("folder", &["/proc"], COMMAND_LINE, &["/proc", "directory"]),
+    BadInput(
+        "no_alternative",
+        &["-e", "fentry:pfscript_no_such_function or kprobe:pfscript_no_such_function { @a = 1; }"],
+        MACHINE,
+        &["fentry:pfscript_no_such_function", "kprobe:pfscript_no_such_function"],
+    ),
+];
+
+impl BadInput {
+    /// Gives it to the tool.
+    pub fn check(&self) -> Result<(), Failed> {
+        let Self(_, arguments, code, message) = self;
+        refused(&bounded(pfscript().args(*arguments))?, *code, message)
+    }
+}
+
+/// Contents of a file that is no script.
+pub fn file(name: &str, contents: &[u8], message: &[&str]) -> Result<(), Failed> {
+    let file = scratch(name);
+    fs::write(&file, contents)?;
+    let output = bounded(pfscript().arg(&file));
+    fs::remove_file(&file)?;
+    refused(&output?, SCRIPT, message)
+}
+
+/// Without privileges: which capability is missing, and what to type.
+pub fn without_root() -> Result<(), Failed> {
+    let copy = readable_copy()?;
+    let mut command = as_nobody();
+    let output = bounded(command.arg(&copy));
+    fs::remove_file(&copy)?;
+    refused(&output?, MACHINE, &["CAP_BPF", "run with sudo"])
+}
+
+/// What needs no privileges works without: the checker and every dump, with neither a script named
+/// nor tracefs or BTF to read.
+pub fn unprivileged_work() -> Result<(), Failed> {
+    let copy = readable_copy()?;
+    let results: Vec<_> = ["--check", "--dump-ast", "--dump-ir", "--dump-bytecode", "--help"]
+        .map(|option| (option, as_nobody().arg(&copy).arg(option).output()))
+        .into();
+    fs::remove_file(&copy)?;
+    for (option, output) in results {
+        let output = output?;
+        if !output.status.success() {
+            return Err(format!("{option}: {}", String::from_utf8_lossy(&output.stderr)).into());
+        }
+    }
+    Ok(())
+}
+
+/// Where tracefs is not mounted, how to mount it.
+pub fn without_tracefs() -> Result<(), Failed> {
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", "umount /sys/kernel/tracing && exec \"$0\" \"$@\""]);
+    let output = bounded(command.arg(env!("CARGO_BIN_EXE_pfscript")))?;
+    refused(&output, MACHINE, &["tracefs", "mount -t tracefs"])
+}
+
+/// Another user, without any capability.
+fn as_nobody() -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]);
+    command
+}
+
+/// The binary where everyone may read it: the target folder may be in someone's home.
+fn readable_copy() -> Result<PathBuf, Failed> {
+    let copy = std::env::temp_dir().join(format!("pfscript-readable-{}", std::process::id()));
+    fs::copy(env!("CARGO_BIN_EXE_pfscript"), &copy)?;
+    fs::set_permissions(&copy, Permissions::from_mode(0o755))?;
+    Ok(copy)
+}
+
+fn scratch(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
+/// Runs it to its end; bad input that starts to trace is ended and said so.
+fn bounded(command: &mut Command) -> Result<Output, Failed> {
+    let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    let start = Instant::now();
+    while child.try_wait()?.is_none() {
+        if start.elapsed() > Duration::from_secs(10) {
+            child.kill()?;
+            child.wait()?;
+            return Err("it was not refused within 10 s".into());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(child.wait_with_output()?)
+}
+
+fn refused(output: &Output, code: i32, message: &[&str]) -> Result<(), Failed> {
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() != Some(code) {
+        return Err(format!("exit {:?} where {code} is due; it said:\n{said}", output.status.code()).into());
+    }
+    if !output.stdout.is_empty() {
+        return Err(format!("on standard output: {}", String::from_utf8_lossy(&output.stdout)).into());
+    }
+    match message.iter().find(|part| !said.contains(**part)) {
+        Some(part) => Err(format!("the message does not say {part:?}:\n{said}").into()),
+        None if said.len() > 10_000 => Err(format!("a message of {} bytes", said.len()).into()),
+        None => Ok(()),
+    }
+}

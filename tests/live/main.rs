@@ -1,0 +1,95 @@
+//! The tool on this kernel: what it reports is compared with what getrusage says of processes that
+//! the tests start; it is ended in every way, fed every bad input, and leaves nothing behind.
+//!
+//! Tests run one after the other: each of them may look at what is in the kernel.
+
+mod bad_input;
+mod counts;
+mod endings;
+mod forms;
+mod kernel_state;
+mod object;
+#[path = "../rig/mod.rs"]
+#[allow(dead_code, reason = "every test crate takes its part of the rig")]
+mod rig;
+mod tracer;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use crate::bad_input::BAD_INPUT;
+use crate::kernel_state::leaves_nothing;
+use crate::rig::need::{self, Need};
+
+const NEEDS: &[Need] = &[Need::Root, Need::Tracefs, Need::Command("bpftool", "bpftool")];
+const NAMESPACES: &[Need] =
+    &[Need::Root, Need::Tracefs, Need::Command("bpftool", "bpftool"), Need::Command("unshare", "util-linux")];
+const OTHER_USERS: &[Need] = &[Need::Root, Need::Command("setpriv", "util-linux")];
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    let groups = [counts_trials(), ending_trials(), form_trials(), object_trials(), bad_input_trials()];
+    libtest_mimic::run(&arguments, groups.into_iter().flatten().collect()).exit();
+}
+
+/// A test that traces.
+fn live(name: impl Into<String>, test: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
+    need::trial(name, NEEDS, || leaves_nothing(test))
+}
+
+fn counts_trials() -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for threads in [1, 4] {
+        for step in [1, 7, 50, 64, 70] {
+            let name = format!("counts/exact/step_{step}/threads_{threads}");
+            trials.push(live(name, move || counts::exact(step, threads)));
+        }
+    }
+    trials.push(live("counts/default_step", counts::default_step));
+    trials.push(live("counts/same_name", counts::same_name));
+    trials.push(live("counts/freed_with_process", counts::freed_with_process));
+    trials
+}
+
+fn ending_trials() -> Vec<Trial> {
+    vec![
+        live("ends/sigint", || endings::by_signal(libc::SIGINT)),
+        live("ends/sigterm", || endings::by_signal(libc::SIGTERM)),
+        live("ends/closed_pipe", endings::closed_pipe),
+        live("ends/exit_in_script", endings::by_script),
+        live("ends/duration", endings::by_duration),
+    ]
+}
+
+fn form_trials() -> Vec<Trial> {
+    vec![
+        live("forms/table", forms::table),
+        live("forms/json", forms::json),
+        live("forms/csv", forms::csv),
+        live("forms/file", forms::into_file),
+    ]
+}
+
+fn object_trials() -> Vec<Trial> {
+    vec![
+        need::trial("object/bpftool", NAMESPACES, || leaves_nothing(object::loads_with_bpftool)),
+        live("object/aya", object::counts_with_aya),
+    ]
+}
+
+fn bad_input_trials() -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for input in BAD_INPUT {
+        trials.push(live(format!("bad_input/{}", input.0), || input.check()));
+    }
+    let file = |name: &'static str, contents: Vec<u8>, message: &'static [&'static str]| {
+        Trial::test(format!("bad_input/{name}"), move || bad_input::file(name, &contents, message))
+    };
+    trials.push(file("empty_file", Vec::new(), &["empty"]));
+    trials.push(file("binary_file", vec![0x7f, b'E', b'L', b'F', 0, 0xff, 0xfe, 1], &["not text"]));
+    trials.push(file("line_of_10_mb", vec![b'a'; 10 << 20], &["line_of_10_mb:1:"]));
+    trials.push(need::trial("bad_input/without_root", OTHER_USERS, bad_input::without_root));
+    trials.push(need::trial("bad_input/without_tracefs", NAMESPACES, bad_input::without_tracefs));
+    trials.push(need::trial("unprivileged", OTHER_USERS, bad_input::unprivileged_work));
+    trials
+}

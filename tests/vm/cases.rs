@@ -1,0 +1,92 @@
+//! What is run in every guest and what must come of it.
+//!
+//! `handle_mm_fault` is not called exactly as often as getrusage counts a fault: also for a retry
+//! of a fault, and for pages that the kernel touches for the process (get_user_pages). On an idle
+//! guest that was at most 7 calls in 20 000 faults. The software event is what getrusage counts.
+
+use crate::guest::Transcript;
+use crate::rig::multiples::check_multiples;
+
+/// Calls of `handle_mm_fault` beyond the faults of one run of the generator.
+const RETRIES: u64 = 32;
+
+/// One case: a script of the guest's shell, and the check of what it printed.
+#[derive(Clone, Copy)]
+pub struct Case {
+    /// Its name in the table of results.
+    pub name: &'static str,
+    /// What the guest runs; `case_functions` are at hand.
+    pub commands: &'static str,
+    /// What must be true of what it printed.
+    pub check: fn(&Transcript) -> Result<(), String>,
+}
+
+/// Every case of every kernel.
+pub const CASES: &[Case] = &[
+    Case {
+        name: "kernel",
+        commands: "test -r /sys/kernel/btf/vmlinux && test -r /sys/bus/event_source/devices/kprobe/type &&
+                   test -r /sys/kernel/tracing/events/sched/sched_process_free/format",
+        check: |_| Ok(()),
+    },
+    Case {
+        name: "fentry",
+        commands: "count /scripts/fentry.pf 1 4000 1; count /scripts/fentry.pf 50 20000 4",
+        check: |seen| counted(seen, &[1, 50], RETRIES),
+    },
+    Case {
+        name: "kprobe",
+        commands: "count /scripts/kprobe.pf 1 4000 1; count /scripts/kprobe.pf 50 20000 4",
+        check: |seen| counted(seen, &[1, 50], RETRIES),
+    },
+    Case {
+        name: "software",
+        commands: "count /scripts/software.pf 1 4000 1; count /scripts/software.pf 50 20000 4",
+        check: |seen| counted(seen, &[1, 50], 0),
+    },
+    Case {
+        name: "choice",
+        commands: "count /scripts/pagefault.pf 70 20000 1",
+        check: |seen| {
+            counted(seen, &[70], RETRIES)?;
+            let attached = seen.lines.iter().find(|line| line.contains("attached"));
+            match attached {
+                Some(line) if line.contains("attached fentry:handle_mm_fault") => Ok(()),
+                other => Err(format!("fentry is here and was not taken: {other:?}")),
+            }
+        },
+    },
+];
+
+/// The attach point that a script of [`scripts`] keeps, by the script's name.
+const ALTERNATIVES: &[(&str, &str)] = &[
+    ("fentry", "fentry:handle_mm_fault"),
+    ("kprobe", "kprobe:handle_mm_fault"),
+    ("software", "software:page-faults:1"),
+];
+
+/// pagefault.pf as it is, and with each of its alternatives alone: `(file name, text)`.
+///
+/// # Panics
+/// When pagefault.pf does not have the chain of alternatives that this takes apart.
+pub fn scripts() -> Vec<(String, String)> {
+    let whole = include_str!("../../scripts/pagefault.pf");
+    let chain = ALTERNATIVES.iter().map(|(_, probe)| *probe).collect::<Vec<_>>().join(" or ");
+    assert!(whole.contains(&chain), "scripts/pagefault.pf no longer has `{chain}`");
+    let alone = ALTERNATIVES.iter().map(|(name, probe)| (format!("{name}.pf"), whole.replace(&chain, probe)));
+    alone.chain([("pagefault.pf".to_owned(), whole.to_owned())]).collect()
+}
+
+/// Checks the runs of `count` in a transcript, one for each of `steps`.
+fn counted(seen: &Transcript, steps: &[u64], slack: u64) -> Result<(), String> {
+    let runs = seen.lines.split(|line| line.starts_with("exit=")).skip(1).collect::<Vec<_>>();
+    if runs.len() != steps.len() || seen.values("exit").iter().any(|code| *code != 0) {
+        return Err(format!("{} of {} runs ended, exit codes {:?}", runs.len(), steps.len(), seen.values("exit")));
+    }
+    for (run, step) in runs.iter().zip(steps) {
+        let run = Transcript { lines: run.to_vec(), exit: None };
+        let &[own] = &run.values("faults")[..] else { return Err("the generator told no total".to_owned()) };
+        check_multiples(&run.values("reported"), *step, own, slack)?;
+    }
+    Ok(())
+}
