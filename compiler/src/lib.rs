@@ -31,8 +31,11 @@ mod regalloc;
 mod write_object;
 
 pub use artifact::{Alternatives, Artifact, Options};
+pub use catalog::codes::EXPLANATIONS;
+pub use catalog::reference::reference;
 pub use check::params::declared_params;
 pub use dump::dump_bytecode;
 pub use kernel::KernelInfo;
 pub use manifest::Manifest;
+pub use optimize::pass_names;
 pub use pipeline::{compile, dump_ir};

@@ -46,7 +46,8 @@ fn stmt(stmt: &Stmt, visit: &mut dyn FnMut(&Expr)) {
     }
 }
 
-fn expr(outer: &Expr, visit: &mut dyn FnMut(&Expr)) {
+/// Calls `visit` with `outer` and each expression in it.
+pub fn expr(outer: &Expr, visit: &mut dyn FnMut(&Expr)) {
     visit(outer);
     match &outer.kind {
         ExprKind::Int(_)

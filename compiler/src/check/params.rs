@@ -128,7 +128,7 @@ type Declared<T> = Result<T, Box<Diagnostic>>;
 
 fn declaration(param: &ast::Param) -> Declared<(ParamSpec, Type)> {
     let name = &param.name.name;
-    if builtins::find(name).is_some() || name == "args" || name == "probe" {
+    if builtins::find(name).is_some() || name == "args" {
         let message = format!("`{name}` is a builtin and cannot be the name of a parameter");
         return Err(Box::new(Diagnostic::error(codes::NAME_TAKEN, param.name.span, message)));
     }
