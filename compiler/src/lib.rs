@@ -16,6 +16,7 @@ mod codegen_tests;
 mod dump;
 mod emit;
 mod format;
+pub mod glob;
 mod ir;
 pub mod kernel;
 mod limits;
@@ -31,8 +32,10 @@ mod write_object;
 
 pub use artifact::{Alternatives, Artifact, Options};
 pub use catalog::codes::EXPLANATIONS;
+pub use catalog::reference::reference;
 pub use check::params::declared_params;
 pub use dump::dump_bytecode;
 pub use kernel::KernelInfo;
 pub use manifest::Manifest;
+pub use optimize::pass_names;
 pub use pipeline::{compile, dump_ir};

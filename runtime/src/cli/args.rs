@@ -13,6 +13,7 @@ use clap::builder::{PossibleValuesParser, StyledStr};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
 use pfscript_compiler::params::{ParamSpec, ParamType, ParamValue};
+use pfscript_compiler::pass_names;
 
 use crate::output::{FormName, Verbosity};
 
@@ -58,7 +59,7 @@ pub enum Mode {
     /// Show its syntax tree.
     DumpAst,
     /// Show its IR, after all passes or after the one named.
-    DumpIr(Option<String>),
+    DumpIr(String),
     /// Show its bytecode.
     DumpBytecode,
     /// Write its eBPF object.
@@ -67,6 +68,8 @@ pub enum Mode {
     ListScripts,
     /// Say what a code means, or what all do.
     Explain(Option<String>),
+    /// Name what a script may name (`--reference`).
+    Reference,
 }
 
 /// The command line, understood.
@@ -121,7 +124,9 @@ fn options() -> Vec<Arg> {
         value("dump-ir", "PASS", "Show the IR, after all passes or after PASS (needs no privileges)")
             .num_args(0..=1)
             .require_equals(true)
-            .default_missing_value(""),
+            .value_parser(PossibleValuesParser::new(pass_names()))
+            .hide_possible_values(true)
+            .default_missing_value(pass_names().last().unwrap_or_default()),
         flag("dump-bytecode", "Show the bytecode beside the script's lines (needs no privileges)"),
         value("emit-obj", "FILE", "Write an eBPF object that bpftool and libbpf load")
             .value_parser(value_parser!(PathBuf)),
@@ -129,6 +134,7 @@ fn options() -> Vec<Arg> {
         value("explain", "CODE", "Say what a diagnostic's code means, such as PF0101; without CODE, what all mean")
             .num_args(0..=1)
             .default_missing_value(""),
+        flag("reference", "Name the probes, builtins and functions of the language"),
         Arg::new("help")
             .long("help")
             .short('h')
@@ -139,7 +145,8 @@ fn options() -> Vec<Arg> {
 }
 
 /// The options that exclude one another: what is done with the script.
-const MODES: [&str; 7] = ["check", "dump-ast", "dump-ir", "dump-bytecode", "emit-obj", "list-scripts", "explain"];
+const MODES: [&str; 8] =
+    ["check", "dump-ast", "dump-ir", "dump-bytecode", "emit-obj", "list-scripts", "reference", "explain"];
 
 /// Finds the script in `words` (without the program's own name).
 pub fn scan(words: &[OsString]) -> Scan {
@@ -310,11 +317,12 @@ fn mode(matches: &ArgMatches) -> Mode {
     let text = |name| matches.get_one::<String>(name).cloned();
     match () {
         () if flag("list-scripts") => Mode::ListScripts,
+        () if flag("reference") => Mode::Reference,
         () if flag("check") => Mode::Check,
         () if flag("dump-ast") => Mode::DumpAst,
         () if flag("dump-bytecode") => Mode::DumpBytecode,
         () => match (text("dump-ir"), matches.get_one::<PathBuf>("emit-obj"), text("explain")) {
-            (Some(pass), _, _) => Mode::DumpIr(Some(pass).filter(|pass| !pass.is_empty())),
+            (Some(pass), _, _) => Mode::DumpIr(pass),
             (_, Some(file), _) => Mode::EmitObj(file.clone()),
             (_, _, Some(code)) => Mode::Explain(Some(code).filter(|code| !code.is_empty())),
             _ => Mode::Run,
@@ -551,8 +559,8 @@ mod tests {
     fn what_to_do_is_one_thing() {
         let mode = |line| parsed(line).expect(line).mode;
         assert_eq!(mode("x.pf"), Mode::Run);
-        assert_eq!(mode("--dump-ir x.pf"), Mode::DumpIr(None));
-        assert_eq!(mode("--dump-ir=fold x.pf"), Mode::DumpIr(Some("fold".into())));
+        assert_eq!(mode("--dump-ir x.pf"), Mode::DumpIr("share_stack_slots".into()));
+        assert_eq!(mode("--dump-ir=fold_constants x.pf"), Mode::DumpIr("fold_constants".into()));
         assert_eq!(mode("--emit-obj a.o x.pf"), Mode::EmitObj("a.o".into()));
         assert!(failed("--check --dump-ast x.pf").contains("cannot be used with"));
     }
