@@ -19,7 +19,8 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     let allowed = (name.chars().count() / 3).max(1);
     let near = |candidate: &'a str| {
         let distance = strsim::damerau_levenshtein(&name.to_lowercase(), &candidate.to_lowercase());
-        (distance <= allowed).then_some((distance, candidate))
+        // Of equally near ones that of the same length: letters are swapped more often than lost.
+        (distance <= allowed).then_some((distance, candidate.len().abs_diff(name.len()), candidate))
     };
-    candidates.into_iter().filter_map(near).min().map(|(_, candidate)| candidate)
+    candidates.into_iter().filter_map(near).min().map(|(.., candidate)| candidate)
 }
