@@ -1,6 +1,6 @@
 //! Expressions: names resolved, types inferred, signs decided.
 
-use pfscript_grammar::{Diagnostic, Span, ast};
+use pfscript_grammar::{Diagnostic, Span, ast, walk};
 
 use super::constant::constant;
 use super::maps::Value;
@@ -8,7 +8,7 @@ use super::params::text_len;
 use super::program::{AddResult, Expr, ExprKind};
 use super::types::{BOOL, DEFAULT_STRING_LEN, INT64, Pointee, Type, UINT64};
 use super::{Checked, Checker, Reported};
-use crate::catalog::builtins;
+use crate::catalog::builtins::{self, Origin};
 use crate::catalog::{codes, functions, nearest, probe_kinds};
 use crate::ir::{BinaryOp, CmpOp};
 use crate::manifest::AttachSpec;
@@ -97,7 +97,7 @@ impl Checker<'_> {
     /// A condition: an integer that is compared with zero.
     pub(super) fn condition(&mut self, expr: &ast::Expr) -> Checked<Expr> {
         let cond = self.int_expr(expr)?;
-        if let (Some(value), false) = (constant(&cond), matches!(expr.kind, ast::ExprKind::Int(_))) {
+        if let (Some(value), true) = (constant(&cond), is_written_out(expr)) {
             let message = format!("the condition is always {}", if value != 0 { "true" } else { "false" });
             self.note(Diagnostic::warning(codes::CONSTANT_CONDITION, expr.span, message));
         }
@@ -136,6 +136,7 @@ impl Checker<'_> {
 
     fn variable(&mut self, name: &str, span: Span) -> Checked<Expr> {
         if let Some(var) = self.probe.find(name) {
+            self.probe.read.insert(var);
             return Ok(typed(ExprKind::Var(var), self.probe.vars[var].ty.clone(), span));
         }
         let message = format!("variable ${name} is used before it is assigned");
@@ -160,20 +161,9 @@ impl Checker<'_> {
         if let Some((ty, value)) = self.params.find(name) {
             return Ok(param_constant(ty, &value, span));
         }
-        match (name, &self.probe.attach) {
-            ("probe", _) => return Ok(text_literal(&self.probe.text.clone(), span)),
-            (
-                "func",
-                AttachSpec::Kprobe { function, .. }
-                | AttachSpec::Fentry { function, .. }
-                | AttachSpec::Uprobe { function, .. },
-            ) => return Ok(text_literal(&function.clone(), span)),
-            ("retval", AttachSpec::Fentry { function, exit: true }) => return self.returned(&function.clone(), span),
-            _ => {}
-        }
         let Some(builtin) = builtins::find(name) else { return self.unknown_name(name, span) };
-        match (builtin.source)(&self.probe.attach) {
-            Some(source) => Ok(typed(ExprKind::Read(source), builtin.ty.clone(), span)),
+        match (builtin.origin)(&self.probe.attach) {
+            Some(origin) => self.builtin(origin, &builtin.ty, span),
             None => {
                 let kind = probe_kinds::of(&self.probe.attach).name;
                 self.error(codes::NOT_HERE, span, format!("{kind} probes have no `{name}`"))
@@ -181,9 +171,30 @@ impl Checker<'_> {
         }
     }
 
+    fn builtin(&mut self, origin: Origin, ty: &Type, span: Span) -> Checked<Expr> {
+        match (origin, self.probe.attach.clone()) {
+            (Origin::Read(source), _) => Ok(typed(ExprKind::Read(source), ty.clone(), span)),
+            (Origin::Constant(number), _) => Ok(int(number, ty.clone(), span)),
+            (Origin::TaskField(path), _) => self.task_field(path, span),
+            (Origin::Returned, AttachSpec::Fentry { function, .. }) => self.returned(&function, span),
+            (
+                Origin::FunctionText,
+                AttachSpec::Kprobe { function, .. }
+                | AttachSpec::Fentry { function, .. }
+                | AttachSpec::Uprobe { function, .. },
+            ) => Ok(text_literal(&function, span)),
+            (Origin::ProbeText | Origin::FunctionText | Origin::Returned, _) => {
+                Ok(text_literal(&self.probe.text.clone(), span))
+            }
+        }
+    }
+
     fn unknown_name<T>(&mut self, name: &str, span: Span) -> Checked<T> {
         let mut diagnostic = Diagnostic::error(codes::UNKNOWN_NAME, span, format!("nothing is called `{name}`"));
-        let builtins = builtins::BUILTINS.iter().map(|builtin| builtin.name).chain(["args", "func", "probe"]);
+        let builtins = builtins::BUILTINS
+            .iter()
+            .map(|builtin| builtin.name)
+            .chain(["args", "false", "func", "pcomm", "ppid", "probe", "true"]);
         let near = nearest(name, builtins.chain(self.params.names()));
         diagnostic = if self.probe.find(name).is_some() {
             diagnostic.help(format!("the variable is written `${name}`"))
@@ -389,6 +400,22 @@ impl Checker<'_> {
     }
 }
 
+/// Whether the value of `expr` is for all to see: no parameter, which others may set differently,
+/// has a part in it, and it is more than a `1` that switches something on.
+fn is_written_out(expr: &ast::Expr) -> bool {
+    let mut is_written_out = !matches!(expr.kind, ast::ExprKind::Int(_));
+    walk::expr(expr, &mut |part| {
+        is_written_out &= !matches!(
+            part.kind,
+            ast::ExprKind::Name(_)
+                | ast::ExprKind::Call { .. }
+                | ast::ExprKind::Positional(_)
+                | ast::ExprKind::PositionalCount
+        );
+    });
+    is_written_out
+}
+
 fn int_literal(value: u64, span: Span) -> Expr {
     let ty = if value > i64::MAX as u64 { UINT64 } else { INT64 };
     int(value as i64, ty, span)
@@ -398,7 +425,8 @@ fn text_literal(text: &str, span: Span) -> Expr {
     typed(ExprKind::Str(text.to_owned()), Type::Str { len: text_len(text) }, span)
 }
 
-fn param_constant(ty: Type, value: &ParamValue, span: Span) -> Expr {
+/// A parameter's value.
+pub fn param_constant(ty: Type, value: &ParamValue, span: Span) -> Expr {
     match value {
         ParamValue::Int(value) => int(*value as i64, ty, span),
         ParamValue::Str(text) => text_literal(text, span),

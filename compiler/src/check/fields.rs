@@ -43,6 +43,16 @@ impl Checker<'_> {
         }
     }
 
+    /// A field of the current task, as if it were written out.
+    pub(super) fn task_field(&mut self, path: &[&str], span: Span) -> Checked<Expr> {
+        let task = ast::Expr { kind: ast::ExprKind::Name("curtask".into()), span };
+        let chain = path.iter().fold(task, |base, name| {
+            let field = ast::Ident { name: (*name).to_owned(), span };
+            ast::Expr { kind: ast::ExprKind::Field { base: Box::new(base), field }, span }
+        });
+        self.expr(&chain)
+    }
+
     /// The structure of that name.
     pub(super) fn structure(&mut self, name: &str, span: Span) -> Checked<StructId> {
         match self.kernel.structure(name) {

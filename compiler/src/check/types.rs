@@ -83,11 +83,6 @@ impl Type {
         *self == UINT64
     }
 
-    /// Whether a value of it is negative when its top bit is set.
-    pub fn is_signed(&self) -> bool {
-        matches!(self, Self::Int { signed: true, .. })
-    }
-
     /// The 64-bit type that arithmetic on it gives.
     pub fn widened(&self) -> Self {
         match self {
