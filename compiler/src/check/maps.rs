@@ -27,6 +27,8 @@ struct Shape {
     key_span: Span,
     value: Option<Value>,
     value_span: Span,
+    /// Something is assigned to an element, be its type known or not.
+    is_assigned: bool,
     declared: Option<(MapKind, u32)>,
     span: Span,
 }
@@ -50,6 +52,7 @@ impl MapTable {
                 key_span: name.span,
                 value: None,
                 value_span: name.span,
+                is_assigned: false,
                 declared: None,
                 span: name.span,
             };
@@ -57,6 +60,13 @@ impl MapTable {
             self.shapes.len() - 1
         });
         MapRef(index as u32)
+    }
+
+    /// Takes integers for what is only assigned values that depend on the map itself, as in
+    /// `@n = @n * 2 + 1`. Whether there is such a map.
+    pub fn assume_integers(&mut self) -> bool {
+        let unknown = self.shapes.iter_mut().filter(|shape| shape.is_assigned && shape.value.is_none());
+        unknown.map(|shape| shape.value = Some(Value::Data(super::types::INT64))).count() > 0
     }
 
     /// What the map holds, as far as is known.
@@ -185,6 +195,12 @@ impl Checker<'_> {
     /// `@m`, without a look at its key.
     pub(super) fn map_named(&mut self, name: &ast::Ident) -> MapRef {
         self.maps.find_or_add(name)
+    }
+
+    /// `@m[key] = ...;`
+    pub(super) fn note_assigned(&mut self, element: &ast::MapElement) {
+        let map = self.map_named(&element.map);
+        self.maps.shapes[map.0 as usize].is_assigned = true;
     }
 
     /// `@m[key]`: checks the key, and lets the map learn from it.

@@ -86,6 +86,9 @@ impl Checker<'_> {
         {
             return Ok(aggregate);
         }
+        if let ast::ExprKind::Map(element) = &place.kind {
+            self.note_assigned(element);
+        }
         match op {
             None => self.plain_assign(place, value, span),
             Some(ast::BinaryOp::Add | ast::BinaryOp::Sub) => {
