@@ -155,7 +155,7 @@ impl Generator<'_> {
         let (category, name) = found.unwrap_or_else(|| ("sched".into(), "sched_switch".into()));
         let fields = self.kernel.tracepoint(&category, &name).map(|format| format.fields).unwrap_or_default();
         // A name that is a word of the language cannot be written behind `args.`.
-        for field in fields.iter().filter(|field| field.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')) {
+        for field in fields.iter().filter(|field| field.offset >= 8) {
             let read = format!("args.{}", field.name);
             match field.kind {
                 FieldKind::Int { .. } => self.scope.int_fields.push(read),

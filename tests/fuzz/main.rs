@@ -22,6 +22,7 @@ use std::env;
 use libtest_mimic::{Arguments, Failed, Trial};
 use pfscript::kernel::Kernel;
 use pfscript_compiler::KernelInfo;
+use pfscript_grammar::Severity;
 
 use crate::judge::{Verdict, compiled, judge};
 use crate::rig::need::{self, Need};
@@ -95,7 +96,7 @@ fn compile_only(text: &str, kernel: &dyn KernelInfo) -> Verdict {
 #[derive(Default)]
 struct Tally {
     programs: usize,
-    refused: BTreeMap<String, usize>,
+    refused: BTreeMap<&'static str, usize>,
 }
 
 impl Tally {
@@ -103,13 +104,13 @@ impl Tally {
         match verdict {
             Verdict::Loads(programs) => self.programs += programs,
             Verdict::Refused(diagnostics) => {
-                let odd = diagnostics.iter().find(|found| !MAY_BE_REFUSED_FOR.contains(&found.code.0));
-                if let Some(odd) = odd {
+                let errors = || diagnostics.iter().filter(|found| found.severity == Severity::Error);
+                if let Some(odd) = errors().find(|found| !MAY_BE_REFUSED_FOR.contains(&found.code.0)) {
                     let place = text.get(odd.primary.span.range()).unwrap_or_default();
                     let why = format!("{}: {} at `{place}`", odd.code.0, odd.message);
                     return Err(format!("seed {seed}: a well-typed script is refused, {why}\n{text}").into());
                 }
-                *self.refused.entry(diagnostics[0].code.0.to_owned()).or_default() += 1;
+                errors().take(1).for_each(|error| *self.refused.entry(error.code.0).or_default() += 1);
             }
             bug => return Err(format!("seed {seed}: {bug:?}\n{text}").into()),
         }

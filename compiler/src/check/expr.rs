@@ -370,8 +370,10 @@ impl Checker<'_> {
     ) -> Checked<Expr> {
         match &place.kind {
             ast::ExprKind::Map(element) => {
+                // Before the key, which may hold an element of this very map.
+                let map = self.map_named(&element.map);
+                self.learn_value(map, Value::Data(delta.ty.widened()), span)?;
                 let element = self.element(element)?;
-                self.learn_value(element.map, Value::Data(delta.ty.widened()), span)?;
                 let ty = self.element_type(element.map, span)?;
                 Ok(typed(ExprKind::MapAdd { element, delta: Box::new(delta), result }, ty, span))
             }

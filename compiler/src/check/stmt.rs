@@ -121,8 +121,10 @@ impl Checker<'_> {
     fn store(&mut self, place: &ast::Expr, value: Expr, span: Span) -> Checked<StmtKind> {
         match &place.kind {
             ast::ExprKind::Map(element) => {
+                // Before the key, which may hold an element of this very map.
+                let map = self.map_named(&element.map);
+                self.learn_value(map, Value::Data(value.ty.widened()), span)?;
                 let element = self.element(element)?;
-                self.learn_value(element.map, Value::Data(value.ty.widened()), span)?;
                 Ok(StmtKind::SetMap { element, value })
             }
             ast::ExprKind::Var(name) => {
