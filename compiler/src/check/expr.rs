@@ -293,7 +293,11 @@ impl Checker<'_> {
     fn ternary(&mut self, cond: &ast::Expr, then: &ast::Expr, otherwise: &ast::Expr, span: Span) -> Checked<Expr> {
         let cond = self.condition(cond);
         let (then, otherwise) = (self.value(then), self.value(otherwise));
-        let (cond, then, otherwise) = (cond?, then?, otherwise?);
+        let (cond, then, otherwise) = match (cond, then, otherwise) {
+            // `@m = new ? comm : @m`: one side tells what the other is going to be.
+            (_, Ok(known), Err(_)) | (_, Err(_), Ok(known)) if !self.is_settled => return Ok(known),
+            (cond, then, otherwise) => (cond?, then?, otherwise?),
+        };
         let ty = match then.ty.join(&otherwise.ty) {
             Some(ty) if ty.is_int() => ty.widened(),
             Some(ty) if ty.is_str() => ty,
