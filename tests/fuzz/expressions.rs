@@ -57,10 +57,7 @@ impl Generator<'_> {
         let variables = self.scope.variables_of(Kind::Int);
         let place = match variables.is_empty() || self.random.percent(60) {
             true => match self.map_with(|value| value == Value::Data(Kind::Int)) {
-                Some(index) => {
-                    self.maps[index].is_written = true;
-                    self.element(index, depth - 1)
-                }
+                Some(index) => self.element(index, depth - 1),
                 None => return self.int_leaf(),
             },
             false => self.random.one_of(&variables).clone(),

@@ -60,7 +60,7 @@ impl Generator<'_> {
             let probe = self.probe();
             text.push_str(&probe);
         }
-        text + &self.writes_of_unwritten_maps()
+        text + &self.writes_of_all_maps()
     }
 
     /// A name that no other thing has.
@@ -103,7 +103,7 @@ impl Generator<'_> {
             _ => Value::Aggregate(*self.random.one_of(AGGREGATIONS)),
         };
         let name = if self.maps.is_empty() && self.random.percent(20) { String::new() } else { self.fresh("m") };
-        Map { name, keys, value, is_written: false }
+        Map { name, keys, value }
     }
 
     fn probe(&mut self) -> String {
@@ -199,11 +199,19 @@ impl Generator<'_> {
         }
     }
 
-    /// A map that is read somewhere has to be written somewhere.
-    fn writes_of_unwritten_maps(&mut self) -> String {
+    /// A map that is read somewhere has to be written somewhere, with a value whose type does not
+    /// hang on the map itself.
+    fn writes_of_all_maps(&mut self) -> String {
         self.scope = Scope { builtins: PLAIN_BUILTINS.to_vec(), ..Scope::default() };
-        let unwritten = (0..self.maps.len()).filter(|&index| !self.maps[index].is_written).collect::<Vec<_>>();
-        let writes: String = unwritten.into_iter().map(|index| format!(" {};", self.write_map(index, 1))).collect();
-        if writes.is_empty() { writes } else { format!("END {{{writes} }}\n") }
+        let mut writes = String::new();
+        for index in 0..self.maps.len() {
+            let write = match self.maps[index].value {
+                Value::Data(Kind::Text) => format!("{} = comm", self.element(index, 1)),
+                Value::Data(Kind::Int) => format!("{} = pid", self.element(index, 1)),
+                Value::Aggregate(_) => self.write_map(index, 1),
+            };
+            writes = format!("{writes} {write};");
+        }
+        format!("END {{{writes} }}\n")
     }
 }

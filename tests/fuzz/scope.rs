@@ -25,7 +25,6 @@ pub struct Map {
     pub name: String,
     pub keys: Vec<Kind>,
     pub value: Value,
-    pub is_written: bool,
 }
 
 /// What can be named at a place.

@@ -122,7 +122,6 @@ impl Generator<'_> {
 
     /// Some write to a map, of whatever it holds.
     pub fn write_map(&mut self, index: usize, depth: usize) -> String {
-        self.maps[index].is_written = true;
         let element = self.element(index, depth.min(2));
         match self.maps[index].value {
             Value::Aggregate(function) => format!("{element} = {}", self.aggregation(function, depth)),

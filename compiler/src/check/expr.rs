@@ -375,6 +375,7 @@ impl Checker<'_> {
         match &place.kind {
             ast::ExprKind::Map(element) => {
                 // Before the key, which may hold an element of this very map.
+                self.note_assigned(element);
                 let map = self.map_named(&element.map);
                 self.learn_value(map, Value::Data(delta.ty.widened()), span)?;
                 let element = self.element(element)?;

@@ -111,10 +111,20 @@ impl Checker<'_> {
     fn plain_assign(&mut self, place: &ast::Expr, value: &ast::Expr, span: Span) -> Checked<StmtKind> {
         match &place.kind {
             ast::ExprKind::Map(_) | ast::ExprKind::Var(_) => {
-                let value = self.data_expr(value)?;
-                self.store(place, value, span)
+                match self.data_expr(value) {
+                    Ok(value) => self.store(place, value, span),
+                    // The place may have its errors too.
+                    Err(reported) => self.keys_of(place).and(Err(reported)),
+                }
             }
             _ => self.not_a_place(place),
+        }
+    }
+
+    fn keys_of(&mut self, place: &ast::Expr) -> Checked<Vec<Expr>> {
+        match &place.kind {
+            ast::ExprKind::Map(element) => self.key_parts(&element.keys),
+            _ => Ok(Vec::new()),
         }
     }
 
