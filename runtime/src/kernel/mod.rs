@@ -16,8 +16,9 @@ use pfscript_compiler::kernel::{
 };
 use pfscript_compiler::manifest::AttachSpec;
 
+use crate::symbols::programs::Programs;
 use btf::Btf;
-use features::KprobePmu;
+use features::ProbePmu;
 use tracefs::{Tracefs, function_name};
 
 /// The running kernel.
@@ -25,6 +26,7 @@ use tracefs::{Tracefs, function_name};
 pub struct Kernel {
     tracefs: OnceCell<Result<Tracefs, Unavailable>>,
     btf: OnceCell<Result<Btf, String>>,
+    programs: Programs,
 }
 
 impl Kernel {
@@ -49,6 +51,11 @@ impl Kernel {
         self.btf.get_or_init(Btf::of_kernel).as_ref().map_err(|why| Unavailable::Unknown(why.clone()))
     }
 
+    /// The programs and libraries that uprobes can be put in.
+    pub fn programs(&self) -> &Programs {
+        &self.programs
+    }
+
     fn format_by_btf(&self, name: &str) -> Option<TracepointFormat> {
         let btf = self.btf().ok()?;
         let known = built_in::event_class(name).and_then(|class| btf.event_fields(class));
@@ -63,7 +70,7 @@ impl Kernel {
 
     /// Whether there is a kprobe PMU and such a function.
     fn offers_kprobe(&self, function: &str) -> Result<(), Unavailable> {
-        KprobePmu::find()?;
+        ProbePmu::kprobe()?;
         let by_btf = self.btf().is_ok_and(|btf| btf.function(function).is_some());
         if by_btf || features::is_kernel_symbol(function) { Ok(()) } else { Err(Unavailable::NotFound) }
     }
@@ -152,7 +159,10 @@ impl KernelInfo for Kernel {
                 Err(Unavailable::Unknown("whether there is a hardware counter shows only when it is opened".into()))
             }
             AttachSpec::Kprobe { function, .. } => self.offers_kprobe(function),
-            AttachSpec::Uprobe { .. } => Ok(()),
+            AttachSpec::Uprobe { path, function, offset, .. } => {
+                ProbePmu::uprobe()?;
+                self.programs.locate(path, function, *offset).map(drop)
+            }
             AttachSpec::Fentry { function, .. } => self.offers_fentry(function),
             AttachSpec::Tracepoint { category, name } => self.offers_tracepoint(category, name),
             AttachSpec::RawTracepoint { name } => self.offers_raw_tracepoint(name),

@@ -42,6 +42,17 @@ pub enum Event<'a> {
         /// Offset into it, in bytes.
         offset: u64,
     },
+    /// A place in a program or library, by the dynamic PMU `uprobe`.
+    Uprobe {
+        /// The PMU's type.
+        pmu: u32,
+        /// The PMU's config: says whether at entry or at return.
+        config: u64,
+        /// The file.
+        path: &'a std::ffi::CStr,
+        /// Bytes from its start.
+        offset: u64,
+    },
 }
 
 /// The nanosecond timer of perf.
@@ -72,6 +83,13 @@ impl Event<'_> {
                 attr.config = config;
                 attr.__bindgen_anon_1.sample_period = 1;
                 attr.__bindgen_anon_3.kprobe_func = function.as_ptr() as u64;
+                attr.__bindgen_anon_4.probe_offset = offset;
+            }
+            Event::Uprobe { pmu, config, path, offset } => {
+                attr.type_ = pmu;
+                attr.config = config;
+                attr.__bindgen_anon_1.sample_period = 1;
+                attr.__bindgen_anon_3.uprobe_path = path.as_ptr() as u64;
                 attr.__bindgen_anon_4.probe_offset = offset;
             }
         }
