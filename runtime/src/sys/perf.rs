@@ -139,6 +139,29 @@ pub fn open_output(cpu: u32, watermark: u32) -> Result<OwnedFd, Refused> {
     open_attr(&attr, cpu)
 }
 
+/// Opens what tells of execs, forks and mappings of executable files on `cpu`, not yet enabled;
+/// the last 8 bytes of each record are its time.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn open_side_band(cpu: u32) -> Result<OwnedFd, Refused> {
+    let mut attr = zeroed();
+    attr.type_ = perf_type_id::PERF_TYPE_SOFTWARE as u32;
+    attr.config = perf_sw_ids::PERF_COUNT_SW_DUMMY as u64;
+    attr.set_disabled(1);
+    attr.set_mmap(1);
+    attr.set_mmap2(1);
+    attr.set_comm(1);
+    attr.set_comm_exec(1);
+    attr.set_task(1);
+    attr.set_sample_id_all(1);
+    attr.sample_type = perf_event_sample_format::PERF_SAMPLE_TIME as u64;
+    attr.set_watermark(1);
+    // Nobody waits for it.
+    attr.__bindgen_anon_2.wakeup_watermark = u32::MAX >> 1;
+    open_attr(&attr, cpu)
+}
+
 /// Runs `program` at each sample of `event`, until the event is closed.
 ///
 /// # Errors
