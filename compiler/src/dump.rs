@@ -108,6 +108,7 @@ mod tests {
             programs: programs.into(),
             maps: &maps,
             has_events: true,
+            has_stacks: false,
             bss_size: 16,
             source,
         });

@@ -305,7 +305,8 @@ mod tests {
         let code = compile(&page_fault::page_fault("any"));
         let programs = PROGRAMS.iter().map(|&(symbol, section)| ProgramCode { symbol, section, bytecode: &code });
         let (programs, maps, source) = (programs.collect(), [page_fault::faults_map()], page_fault::source());
-        let spec = ObjectSpec { programs, maps: &maps, has_events: true, bss_size: 16, source: &source };
+        let spec =
+            ObjectSpec { programs, maps: &maps, has_events: true, has_stacks: false, bss_size: 16, source: &source };
         let object = write_object(&spec);
         (code, object)
     }
@@ -354,6 +355,7 @@ mod tests {
             let inst = function.instructions[reloc.slot];
             let expected = match reloc.target {
                 RelocTarget::Map(MapAddrOf::Events) => (BPF_PSEUDO_MAP_FD, 11, 0),
+                RelocTarget::Map(MapAddrOf::Stacks) => unreachable!("the program takes no stacks"),
                 RelocTarget::Map(MapAddrOf::Script(_)) => (BPF_PSEUDO_MAP_FD, 10, 0),
                 RelocTarget::Counter(offset) => (BPF_PSEUDO_MAP_VALUE, 12, offset as i32),
             };
@@ -384,7 +386,8 @@ mod tests {
         builder.ret();
         let code = compile(&builder.finish());
         let programs = vec![ProgramCode { symbol: "begin", section: "raw_tp", bytecode: &code }];
-        let spec = ObjectSpec { programs, maps: &[], has_events: false, bss_size: 0, source: &source };
+        let spec =
+            ObjectSpec { programs, maps: &[], has_events: false, has_stacks: false, bss_size: 0, source: &source };
         let object = write_object(&spec);
         let parsed = aya_obj::Object::parse(&object).expect("aya reads the object");
         assert!(parsed.maps.is_empty());

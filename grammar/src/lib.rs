@@ -23,6 +23,7 @@ mod recover;
 pub mod soundness;
 pub mod source;
 mod tokens;
+pub mod walk;
 
 pub use diagnostic::{Code, Diagnostic, Label, Severity};
 pub use limits::{MAX_DEPTH, MAX_SCRIPT_BYTES};

@@ -89,6 +89,10 @@ impl DisplayFunction<'_> {
             InstData::Comm => write!(f, "comm"),
             InstData::StringConst { text } => write!(f, "string {text:?}"),
             InstData::LoadBytes { base, offset } => write!(f, "load_bytes {base}{offset:+}"),
+            InstData::ReadInt { user, bytes, signed, addr } => {
+                let (space, sign) = (if *user { "user" } else { "kernel" }, if *signed { "s" } else { "u" });
+                write!(f, "read.{space}.{sign}{bytes} {addr}")
+            }
             InstData::ReadStr { user, addr } => {
                 write!(f, "read_str.{} {addr}", if *user { "user" } else { "kernel" })
             }

@@ -178,9 +178,9 @@ fn clean(text: &str) -> String {
         if line.len() <= LONG_LINE {
             push_escaped(&mut out, line.as_bytes());
         } else {
-            push_escaped(&mut out, line[..line.floor_char_boundary(2 * AROUND)].as_bytes());
+            push_escaped(&mut out, &line.as_bytes()[..line.floor_char_boundary(2 * AROUND)]);
             out.extend_from_slice(DOTS.as_bytes());
-            push_escaped(&mut out, line[line.ceil_char_boundary(line.len() - AROUND)..].as_bytes());
+            push_escaped(&mut out, &line.as_bytes()[line.ceil_char_boundary(line.len() - AROUND)..]);
         }
     }
     String::from_utf8_lossy(&out).into_owned()

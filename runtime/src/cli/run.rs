@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use pfscript_compiler::params::ParamSpec;
-use pfscript_compiler::{Alternatives, Artifact, Options, compile, declared_params, dump_bytecode, dump_ir};
+use pfscript_compiler::{Alternatives, Artifact, Options, compile, declared_params, dump_bytecode, dump_ir, reference};
 use pfscript_grammar::{Code, Diagnostic, SourceFile, Span, ast, parse, print_ast};
 
 use crate::cli::args::{self, Args, Mode};
@@ -53,9 +53,10 @@ fn attempt(words: &[OsString]) -> Result<u8, Stop> {
     let options = options(&args);
     match &args.mode {
         Mode::ListScripts => print(&script::list()),
+        Mode::Reference => print(&reference()),
         Mode::DumpAst => print(&print_ast(&script, &source)),
         Mode::DumpIr(pass) => {
-            let ir = dump_ir(&script, &Kernel::new(), &options, pass.as_deref());
+            let ir = dump_ir(&script, &Kernel::new(), &options, Some(pass));
             print(&or_wrong(&source, ir)?)
         }
         mode => {
