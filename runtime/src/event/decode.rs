@@ -27,8 +27,9 @@ pub fn datum<'a>(ty: &'a DataType, bytes: &'a [u8]) -> Datum<'a> {
     match ty {
         DataType::Int { bytes: width, signed } => Datum::Int(integer(bytes, *width, *signed)),
         DataType::Str { len } => Datum::Text(text(&bytes[..bytes.len().min(*len as usize)])),
-        DataType::KernelStack | DataType::UserStack => Datum::Int(integer(bytes, 8, true)),
-        DataType::Moment(_) => Datum::Int(integer(bytes, 8, false)),
+        DataType::KernelStack => Datum::KernelStack(unsigned(bytes, 8) as i64),
+        DataType::UserStack => Datum::UserStack(unsigned(bytes, 8) as i64, unsigned(from(bytes, 8), 4) as u32),
+        DataType::Moment(format) => Datum::Moment(unsigned(bytes, 8), format),
         DataType::Tuple(members) => Datum::Tuple(members, bytes),
     }
 }

@@ -13,7 +13,8 @@ use crate::sys::map::OwnedMap;
 #[derive(Default)]
 pub struct Stacks {
     map: Option<OwnedMap>,
-    names: Names,
+    /// Made when the first address is named.
+    names: Option<Names>,
     processes: Processes,
 }
 
@@ -31,7 +32,7 @@ impl Stacks {
         } else {
             Processes::default()
         };
-        Ok(Self { map: Some(map), names: Names::new(), processes })
+        Ok(Self { map: Some(map), names: None, processes })
     }
 
     /// Takes in what processes have mapped meanwhile; to be called at each drain of the buffers.
@@ -42,13 +43,15 @@ impl Stacks {
     /// The frames of the kernel stack `id`; none when it is negative or no longer there.
     pub fn kernel(&mut self, id: i64) -> Vec<Frame> {
         let addresses = self.addresses(id);
-        addresses.into_iter().map(|address| self.names.of_kernel(address)).collect()
+        let names = self.names.get_or_insert_default();
+        addresses.into_iter().map(|address| names.of_kernel(address)).collect()
     }
 
     /// The frames of the stack `id` of the process `pid`.
     pub fn user(&mut self, id: i64, pid: u32) -> Vec<Frame> {
         let addresses = self.addresses(id);
-        addresses.into_iter().map(|address| self.processes.name(&mut self.names, pid, address)).collect()
+        let names = self.names.get_or_insert_default();
+        addresses.into_iter().map(|address| self.processes.name(names, pid, address)).collect()
     }
 
     fn addresses(&self, id: i64) -> Vec<Address> {
