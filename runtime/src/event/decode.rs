@@ -86,6 +86,13 @@ mod tests {
     }
 
     #[test]
+    fn stacks_know_their_process() {
+        assert_eq!(field(&at(8, DataType::KernelStack), &RECORD), Datum::KernelStack(-0x1_ffff_fff9));
+        let bytes = [(-14_i64 as u64).to_le_bytes(), 7_u64.to_le_bytes()].concat();
+        assert_eq!(datum(&DataType::UserStack, &bytes), Datum::UserStack(-14, 7));
+    }
+
+    #[test]
     fn strings_end_at_the_nul_or_at_their_length() {
         assert_eq!(field(&at(16, DataType::Str { len: 8 }), &RECORD), Datum::Text(b"gcc"));
         assert_eq!(field(&at(16, DataType::Str { len: 2 }), &RECORD), Datum::Text(b"gc"));

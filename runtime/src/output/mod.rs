@@ -298,6 +298,27 @@ mod tests {
         std::fs::remove_file(&path).expect("it exists");
     }
 
+    /// What a form makes of one record of `time("at %%s\n")`.
+    fn printed_time(form: FormName, name: &str) -> String {
+        let action = Action::Time("at 1 %%s\n".into());
+        let layout = RecordLayout { action, fields: Vec::new(), ..sample::total() };
+        let (path, manifest) = (scratch(name), Manifest { records: vec![layout], ..Manifest::default() });
+        let to = Destination::file(&path).expect("a new file");
+        let mut output = Output::new(&manifest, form, to, Verbosity::Normal);
+        output.record(0, &sample::fault_record(3, "x", 9)).and_then(|()| output.flush()).expect("written");
+        let text = std::fs::read_to_string(&path).expect("text");
+        std::fs::remove_file(&path).expect("it exists");
+        text
+    }
+
+    #[test]
+    fn time_is_printed_in_each_form() {
+        assert_eq!(printed_time(FormName::Table, "time-table"), "at 1 %s\n");
+        let json = "{\"type\": \"time\", \"data\": \"at 1 %s\\n\"}\n";
+        assert_eq!(printed_time(FormName::Json, "time-json"), json);
+        assert_eq!(printed_time(FormName::Csv, "time-csv"), "printf\nat 1 %s\n");
+    }
+
     #[test]
     fn symbolic_links_are_not_followed() {
         let (link, target) = (scratch("link"), scratch("target"));
