@@ -45,6 +45,14 @@ pub trait Sink {
     /// As [`Sink::record`].
     fn map(&mut self, map: MapRef, data: &MapData, top: Option<u64>, div: Option<u64>) -> io::Result<()>;
 
+    /// The map that stacks in records and maps refer to; called once before all else, if there is one.
+    ///
+    /// # Errors
+    /// It cannot be kept.
+    fn stacks(&mut self, _map: &MapData) -> io::Result<()> {
+        Ok(())
+    }
+
     /// The maps that are printed at the end follow; called before the first of them, if there is one.
     fn remaining_maps(&mut self) {}
 
@@ -182,6 +190,9 @@ impl<'a> Session<'a> {
             Some(events) => Rings::open(events, &cpus, settings.buffer_pages)?,
             None => Rings::none(),
         };
+        if let Some(stacks) = loader.stacks() {
+            sink.stacks(stacks)?;
+        }
         Ok(Self {
             artifact,
             loader,
