@@ -323,7 +323,11 @@ impl Checker<'_> {
     fn ternary(&mut self, cond: &ast::Expr, then: &ast::Expr, otherwise: &ast::Expr, span: Span) -> Checked<Expr> {
         let cond = self.condition(cond);
         let (then, otherwise) = (self.value(then), self.value(otherwise));
-        let (cond, then, otherwise) = (cond?, then?, otherwise?);
+        let (cond, then, otherwise) = match (cond, then, otherwise) {
+            // `@m = new ? comm : @m`: one side tells what the other is going to be.
+            (_, Ok(known), Err(_)) | (_, Err(_), Ok(known)) if !self.is_settled => return Ok(known),
+            (cond, then, otherwise) => (cond?, then?, otherwise?),
+        };
         let ty = match then.ty.join(&otherwise.ty) {
             Some(ty) if ty.is_int() => ty.widened(),
             Some(ty) if ty.is_str() => ty,
@@ -400,8 +404,11 @@ impl Checker<'_> {
     ) -> Checked<Expr> {
         match &place.kind {
             ast::ExprKind::Map(element) => {
+                // Before the key, which may hold an element of this very map.
+                self.note_assigned(element);
+                let map = self.map_named(&element.map);
+                self.learn_value(map, Value::Data(delta.ty.widened()), span)?;
                 let element = self.element(element)?;
-                self.learn_value(element.map, Value::Data(delta.ty.widened()), span)?;
                 let ty = self.element_type(element.map, span)?;
                 Ok(typed(ExprKind::MapAdd { element, delta: Box::new(delta), result }, ty, span))
             }

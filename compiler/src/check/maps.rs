@@ -27,6 +27,8 @@ struct Shape {
     key_span: Span,
     value: Option<Value>,
     value_span: Span,
+    /// Something is assigned to an element, be its type known or not.
+    is_assigned: bool,
     declared: Option<(MapKind, u32)>,
     /// A statement that writes to it is wrong.
     is_spoiled: bool,
@@ -52,6 +54,7 @@ impl MapTable {
                 key_span: name.span,
                 value: None,
                 value_span: name.span,
+                is_assigned: false,
                 declared: None,
                 is_spoiled: false,
                 span: name.span,
@@ -60,6 +63,13 @@ impl MapTable {
             self.shapes.len() - 1
         });
         MapRef(index as u32)
+    }
+
+    /// Takes integers for a map that is only assigned values that depend on the map itself, as in
+    /// `@n = @n * 2 + 1`. Whether there was one.
+    pub fn assume_integers(&mut self) -> bool {
+        let unknown = self.shapes.iter_mut().find(|shape| shape.is_assigned && shape.value.is_none());
+        unknown.map(|shape| shape.value = Some(Value::Data(super::types::INT64))).is_some()
     }
 
     /// Lets nothing more be said about a map that a wrong statement would have written.
@@ -196,6 +206,12 @@ impl Checker<'_> {
         self.maps.find_or_add(name)
     }
 
+    /// `@m[key] = ...;`
+    pub(super) fn note_assigned(&mut self, element: &ast::MapElement) {
+        let map = self.map_named(&element.map);
+        self.maps.shapes[map.0 as usize].is_assigned = true;
+    }
+
     /// `@m[key]`: checks the key, and lets the map learn from it.
     pub(super) fn element(&mut self, element: &ast::MapElement) -> Checked<Element> {
         let map = self.map_named(&element.map);
@@ -206,19 +222,19 @@ impl Checker<'_> {
 
     /// The parts of a key; `@m[(a, b)]` is `@m[a, b]`.
     pub(super) fn key_parts(&mut self, keys: &[ast::Expr]) -> Checked<Vec<Expr>> {
-        let mut parts = Vec::with_capacity(keys.len());
-        for key in keys {
-            match &key.kind {
-                ast::ExprKind::Tuple(elements) => parts.extend(self.key_parts(elements)?),
-                _ => match self.shown_expr(key)? {
-                    part if matches!(part.ty, Type::Moment(_)) => {
-                        return self.mismatch(&part, "an integer or a string");
-                    }
-                    part => parts.push(part),
-                },
-            }
+        // All of them, for each may have its errors, or teach a map something.
+        let parts: Vec<Checked<Vec<Expr>>> = keys.iter().map(|key| self.key_part(key)).collect();
+        Ok(parts.into_iter().collect::<Checked<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+
+    fn key_part(&mut self, key: &ast::Expr) -> Checked<Vec<Expr>> {
+        match &key.kind {
+            ast::ExprKind::Tuple(elements) => self.key_parts(elements),
+            _ => match self.shown_expr(key)? {
+                part if matches!(part.ty, Type::Moment(_)) => self.mismatch(&part, "an integer or a string"),
+                part => Ok(vec![part]),
+            },
         }
-        Ok(parts)
     }
 
     pub(super) fn learn_key(&mut self, map: MapRef, keys: &[Expr], at: Span) -> Checked<()> {

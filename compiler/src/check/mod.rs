@@ -92,7 +92,7 @@ impl<'a> Checker<'a> {
             if self.is_settled {
                 return targets;
             }
-            self.is_settled = self.maps == before;
+            self.is_settled = self.maps == before && !self.maps.assume_integers();
         }
     }
 

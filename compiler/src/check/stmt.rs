@@ -89,6 +89,9 @@ impl Checker<'_> {
         {
             return Ok(aggregate);
         }
+        if let ast::ExprKind::Map(element) = &place.kind {
+            self.note_assigned(element);
+        }
         match op {
             None => self.plain_assign(place, value, span),
             Some(ast::BinaryOp::Add | ast::BinaryOp::Sub) => {
@@ -111,18 +114,30 @@ impl Checker<'_> {
     fn plain_assign(&mut self, place: &ast::Expr, value: &ast::Expr, span: Span) -> Checked<StmtKind> {
         match &place.kind {
             ast::ExprKind::Map(_) | ast::ExprKind::Var(_) => {
-                let value = self.data_expr(value)?;
-                self.store(place, value, span)
+                match self.data_expr(value) {
+                    Ok(value) => self.store(place, value, span),
+                    // The place may have its errors too.
+                    Err(reported) => self.keys_of(place).and(Err(reported)),
+                }
             }
             _ => self.not_a_place(place),
+        }
+    }
+
+    fn keys_of(&mut self, place: &ast::Expr) -> Checked<Vec<Expr>> {
+        match &place.kind {
+            ast::ExprKind::Map(element) => self.key_parts(&element.keys),
+            _ => Ok(Vec::new()),
         }
     }
 
     fn store(&mut self, place: &ast::Expr, value: Expr, span: Span) -> Checked<StmtKind> {
         match &place.kind {
             ast::ExprKind::Map(element) => {
+                // Before the key, which may hold an element of this very map.
+                let map = self.map_named(&element.map);
+                self.learn_value(map, Value::Data(value.ty.widened()), span)?;
                 let element = self.element(element)?;
-                self.learn_value(element.map, Value::Data(value.ty.widened()), span)?;
                 Ok(StmtKind::SetMap { element, value })
             }
             ast::ExprKind::Var(name) => {
