@@ -57,6 +57,7 @@ pub fn manifest(program: &CheckedProgram, module: &Module, code: &[Bytecode]) ->
         counters: module.tables.bss.counters.clone(),
         start_time_offset: module.tables.bss.start_time,
         bss_size: module.tables.bss.size(),
+        has_stacks: module.tables.uses_stacks,
         notes: program.notes.clone(),
     }
 }
@@ -72,6 +73,7 @@ pub fn object(source: &SourceFile, manifest: &Manifest, code: &[Bytecode]) -> Ve
         programs,
         maps: &manifest.maps,
         has_events: !manifest.records.is_empty(),
+        has_stacks: manifest.has_stacks,
         bss_size: manifest.bss_size,
         source,
     })

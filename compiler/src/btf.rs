@@ -103,7 +103,7 @@ impl Btf {
     /// A signed or unsigned integer.
     pub fn int(&mut self, name: &str, bytes: u32, signed: bool) -> TypeId {
         let encoding = if signed { INT_SIGNED } else { 0 };
-        self.add(name, KIND_INT, 0, bytes, &[encoding | bytes * 8])
+        self.add(name, KIND_INT, 0, bytes, &[encoding | (bytes * 8)])
     }
 
     /// A pointer.
@@ -147,7 +147,7 @@ impl Btf {
         self.add(name, KIND_DATASEC, vars.len() as u32, bytes, &words)
     }
 
-    /// Adds a string for [`Ext`] to refer to.
+    /// Adds a string for [`ext`] to refer to.
     pub fn string(&mut self, text: &str) -> u32 {
         self.strings.add(text)
     }
@@ -206,7 +206,7 @@ pub fn ext(sections: &[SectionInfo]) -> Vec<u8> {
         section.functions.iter().for_each(|(offset, function)| put(&mut functions, &[*offset, function.0]));
         put(&mut lines, &[section.name, section.lines.len() as u32]);
         for line in &section.lines {
-            let place = line.line << 10 | line.column.min(COLUMN_MAX);
+            let place = (line.line << 10) | line.column.min(COLUMN_MAX);
             put(&mut lines, &[line.offset, line.file, line.text, place]);
         }
     }

@@ -1,18 +1,17 @@
-//! Allocated code to bytes: moves and spills put in, blocks laid out, jumps resolved.
-//!
-//! Every emitted instruction is reachable (the kernel refuses others): blocks that only jump on
-//! are skipped by those who jump to them, and what nobody reaches any more is left out.
+//! Allocated code to bytes: blocks laid out one after another, jumps resolved.
 
 use std::fmt;
 
 use pfscript_grammar::Span;
 
 use crate::bpf::encode::{SLOT_BYTES, encode};
-use crate::bpf::inst::{AluOp, Cond, Inst, Size, Src, Width};
-use crate::bpf::regs::{FP, R0, Reg, STACK_LIMIT};
-use crate::bpf::vcode::{Base, VBlock, VCode, VOp};
+use crate::bpf::inst::{AluOp, Inst, Src, Width};
+use crate::bpf::regs::{R0, STACK_LIMIT};
+use crate::bpf::vcode::{VBlock, VCode};
+use crate::branches::tidy;
 use crate::ir::inst::MapAddrOf;
-use crate::regalloc::{Allocation, Location, Move};
+use crate::place::{Body, Exit, Placed, Test, place};
+use crate::regalloc::Allocation;
 
 /// The code of one program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,230 +81,13 @@ pub fn emit(code: &VCode, allocation: &Allocation) -> Result<Bytecode, EmitError
     if stack_bytes > STACK_LIMIT {
         return Err(EmitError::StackTooLarge { bytes: stack_bytes });
     }
-    let bodies = bodies(code, allocation);
+    let mut bodies = place(code, allocation);
+    let layout = tidy(&mut bodies, &code.layout);
     let mut emitter = Emitter::new(stack_bytes, bodies.len());
-    let kept = kept_blocks(&bodies);
-    for (index, &block) in kept.iter().enumerate() {
-        emitter.block(&bodies, block, kept.get(index + 1).copied());
+    for (index, &block) in layout.iter().enumerate() {
+        emitter.block(&bodies, block, layout.get(index + 1).copied());
     }
     emitter.finish()
-}
-
-/// An instruction with its register numbers.
-#[derive(Clone, Copy, Debug)]
-struct Placed {
-    inst: Inst,
-    span: Span,
-    target: Option<RelocTarget>,
-}
-
-/// How a block ends.
-#[derive(Clone, Copy, Debug)]
-enum Exit {
-    Jump(VBlock),
-    Branch { cond: Cond, width: Width, dst: Reg, src: Src, then: VBlock, otherwise: VBlock },
-    Return,
-}
-
-/// A block with its moves, and with its destinations resolved.
-struct Body {
-    insts: Vec<Placed>,
-    exit: Exit,
-    span: Span,
-}
-
-fn bodies(code: &VCode, allocation: &Allocation) -> Vec<Body> {
-    let mut moves = allocation.moves.iter().peekable();
-    let mut bodies = Vec::with_capacity(code.blocks.len());
-    for (block, data) in code.blocks.iter().enumerate() {
-        let mut placer = Placer { frame_bytes: code.frame_bytes, span: Span::default(), insts: Vec::new() };
-        for index in data.insts.clone() {
-            let inst = &code.insts[index];
-            placer.span = inst.span;
-            while let Some(edit) = moves.next_if(|edit| edit.inst == index && edit.is_before) {
-                placer.transfer(edit);
-            }
-            placer.inst(inst.op, allocation.regs(index));
-            while let Some(edit) = moves.next_if(|edit| edit.inst == index) {
-                placer.transfer(edit);
-            }
-        }
-        let exit = exit(code, allocation, block);
-        bodies.push(Body { insts: placer.insts, exit, span: placer.span });
-    }
-    skip_empty_blocks(&mut bodies);
-    bodies
-}
-
-fn exit(code: &VCode, allocation: &Allocation, block: usize) -> Exit {
-    let data = &code.blocks[block];
-    let last = data.insts.end - 1;
-    let to = |index: usize| data.successors[index].block;
-    match code.insts[last].op {
-        VOp::Jump => Exit::Jump(to(0)),
-        VOp::Branch { cond, width, imm } => {
-            let regs = allocation.regs(last);
-            let src = imm.map_or_else(|| Src::Reg(regs[1]), Src::Imm);
-            Exit::Branch { cond, width, dst: regs[0], src, then: to(0), otherwise: to(1) }
-        }
-        VOp::Return => Exit::Return,
-        op => unreachable!("a block ends in a jump, branch or return, not in {op:?}"),
-    }
-}
-
-/// Turns what jumps to a block that only jumps on into a jump to that one's destination, and a
-/// branch whose two sides meet at once into a jump.
-fn skip_empty_blocks(bodies: &mut [Body]) {
-    let destination = |bodies: &[Body], mut block: VBlock| {
-        for _ in 0..bodies.len() {
-            match &bodies[block.index()] {
-                Body { insts, exit: Exit::Jump(next), .. } if insts.is_empty() => block = *next,
-                _ => break,
-            }
-        }
-        block
-    };
-    for index in 0..bodies.len() {
-        let exit = match bodies[index].exit {
-            Exit::Jump(to) => Exit::Jump(destination(bodies, to)),
-            Exit::Branch { cond, width, dst, src, then, otherwise } => {
-                let (then, otherwise) = (destination(bodies, then), destination(bodies, otherwise));
-                match then == otherwise {
-                    true => Exit::Jump(then),
-                    false => Exit::Branch { cond, width, dst, src, then, otherwise },
-                }
-            }
-            Exit::Return => Exit::Return,
-        };
-        bodies[index].exit = exit;
-    }
-}
-
-/// The blocks that are still reached, in their order.
-fn kept_blocks(bodies: &[Body]) -> Vec<VBlock> {
-    let mut is_reached = vec![false; bodies.len()];
-    let mut pending = vec![VBlock(0)];
-    while let Some(block) = pending.pop() {
-        if std::mem::replace(&mut is_reached[block.index()], true) {
-            continue;
-        }
-        match bodies[block.index()].exit {
-            Exit::Jump(to) => pending.push(to),
-            Exit::Branch { then, otherwise, .. } => pending.extend([then, otherwise]),
-            Exit::Return => {}
-        }
-    }
-    (0..bodies.len() as u32).map(VBlock).filter(|block| is_reached[block.index()]).collect()
-}
-
-/// Makes machine instructions of allocated ones.
-struct Placer {
-    frame_bytes: u32,
-    span: Span,
-    insts: Vec<Placed>,
-}
-
-impl Placer {
-    fn push(&mut self, inst: Inst) {
-        self.insts.push(Placed { inst, span: self.span, target: None });
-    }
-
-    fn push_address(&mut self, dst: Reg, target: RelocTarget) {
-        let imm = match target {
-            RelocTarget::Map(_) => 0,
-            RelocTarget::Counter(offset) => offset.into(),
-        };
-        self.insts.push(Placed { inst: Inst::LoadImm64 { dst, imm }, span: self.span, target: Some(target) });
-    }
-
-    fn transfer(&mut self, edit: &Move) {
-        match (edit.from, edit.to) {
-            (Location::Reg(from), Location::Reg(to)) => self.mov(Width::W64, to, Src::Reg(from)),
-            (Location::Reg(from), Location::Spill(slot)) => {
-                let offset = self.spill_offset(slot);
-                self.push(Inst::Store { size: Size::B8, base: FP, offset, src: Src::Reg(from) });
-            }
-            (Location::Spill(slot), Location::Reg(to)) => {
-                let offset = self.spill_offset(slot);
-                self.push(Inst::Load { size: Size::B8, dst: to, base: FP, offset });
-            }
-            (Location::Spill(_), Location::Spill(_)) => unreachable!("moves between spill slots are never made"),
-        }
-    }
-
-    /// Spill slots lie below the stack slots; the whole is within the stack's limit.
-    fn spill_offset(&self, slot: u32) -> i16 {
-        -((self.frame_bytes + 8 * (slot + 1)) as i16)
-    }
-
-    fn mov(&mut self, width: Width, dst: Reg, src: Src) {
-        if width == Width::W64 && src == Src::Reg(dst) {
-            return;
-        }
-        self.push(Inst::Alu { op: AluOp::Mov, width, dst, src });
-    }
-
-    fn inst(&mut self, op: VOp, regs: &[Reg]) {
-        match op {
-            VOp::Entry | VOp::Jump | VOp::Branch { .. } | VOp::Return => {}
-            VOp::Alu { op, width, imm } => {
-                let src = imm.map_or_else(|| Src::Reg(regs[1]), Src::Imm);
-                self.push(Inst::Alu { op, width, dst: regs[0], src });
-            }
-            VOp::Neg => self.push(Inst::Neg { width: Width::W64, dst: regs[0] }),
-            VOp::Mov { width } => self.mov(width, regs[1], Src::Reg(regs[0])),
-            VOp::LoadImm { imm } => self.load_imm(regs[0], imm),
-            VOp::FrameAddr { offset } => {
-                self.mov(Width::W64, regs[0], Src::Reg(FP));
-                self.push(Inst::Alu { op: AluOp::Add, width: Width::W64, dst: regs[0], src: Src::Imm(offset) });
-            }
-            VOp::MapAddr { map } => self.push_address(regs[0], RelocTarget::Map(map)),
-            VOp::CounterAddr { offset } => self.push_address(regs[0], RelocTarget::Counter(offset)),
-            VOp::Load { size, base, offset } => {
-                let (base, rest) = base_of(base, regs);
-                self.push(Inst::Load { size, dst: rest[0], base, offset: offset as i16 });
-            }
-            VOp::Store { size, base, offset, imm } => {
-                let (base, rest) = base_of(base, regs);
-                let src = imm.map_or_else(|| Src::Reg(rest[0]), Src::Imm);
-                self.push(Inst::Store { size, base, offset: offset as i16, src });
-            }
-            VOp::AtomicAdd { base, offset } => self.atomic_add(base, offset, regs, false),
-            VOp::FetchAdd { base, offset } => self.atomic_add(base, offset, regs, true),
-            VOp::Call { helper } => self.push(Inst::Call { helper: helper.id() }),
-            VOp::Compare { cond, width, imm } => self.compare(cond, width, imm, regs),
-        }
-    }
-
-    fn load_imm(&mut self, dst: Reg, imm: i64) {
-        match (i32::try_from(imm), u32::try_from(imm)) {
-            (Ok(small), _) => self.mov(Width::W64, dst, Src::Imm(small)),
-            (_, Ok(half)) => self.mov(Width::W32, dst, Src::Imm(half as i32)),
-            _ => self.push(Inst::LoadImm64 { dst, imm }),
-        }
-    }
-
-    fn atomic_add(&mut self, base: Base, offset: i32, regs: &[Reg], fetch: bool) {
-        let (base, _) = base_of(base, &regs[1..]);
-        self.push(Inst::AtomicAdd { base, offset: offset as i16, src: regs[0], fetch });
-    }
-
-    /// `dst = 1; if a cond b goto pc+1; dst = 0`
-    fn compare(&mut self, cond: Cond, width: Width, imm: Option<i32>, regs: &[Reg]) {
-        let dst = *regs.last().expect("a comparison has a result");
-        let src = imm.map_or_else(|| Src::Reg(regs[1]), Src::Imm);
-        self.mov(Width::W64, dst, Src::Imm(1));
-        self.push(Inst::Branch { cond, width, dst: regs[0], src, offset: 1 });
-        self.mov(Width::W64, dst, Src::Imm(0));
-    }
-}
-
-/// The register with the address, and the operands after it.
-fn base_of(base: Base, regs: &[Reg]) -> (Reg, &[Reg]) {
-    match base {
-        Base::Operand => (regs[0], &regs[1..]),
-        Base::Frame => (FP, regs),
-    }
 }
 
 /// Writes blocks one after another; jump offsets are filled in at the end.
@@ -342,7 +124,7 @@ impl Emitter {
         let span = body.span;
         match body.exit {
             Exit::Jump(to) => self.jump(to, next, span),
-            Exit::Branch { cond, width, dst, src, then, otherwise } => {
+            Exit::Branch { test: Test { cond, width, dst, src }, then, otherwise } => {
                 let (cond, then, otherwise) = match cond.inverse() {
                     Some(inverse) if next == Some(then) => (inverse, otherwise, then),
                     _ => (cond, then, otherwise),

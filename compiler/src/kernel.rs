@@ -15,6 +15,34 @@ pub trait KernelInfo {
     /// All tracepoints as `(category, name)`, for suggestions and wildcards; empty when unknown.
     fn tracepoints(&self) -> Vec<(String, String)>;
 
+    /// Parameters and return value of the kernel function `name`, for fentry and fexit.
+    ///
+    /// # Errors
+    /// Why they are not to be had: no such function, or no BTF.
+    fn function(&self, name: &str) -> Result<Signature, Unavailable>;
+
+    /// The functions whose names match `pattern` (`*` and `?`) and that a kprobe or fentry can be
+    /// attached to, sorted; empty when unknown.
+    fn functions(&self, pattern: &str) -> Vec<String>;
+
+    /// The arguments of the raw tracepoint `name`.
+    ///
+    /// # Errors
+    /// Why they are not to be had.
+    fn raw_tracepoint(&self, name: &str) -> Result<Signature, Unavailable>;
+
+    /// The structure (or union) called `name`, for casts to `struct name *`.
+    ///
+    /// # Errors
+    /// Why it is not to be had.
+    fn structure(&self, name: &str) -> Result<StructId, Unavailable>;
+
+    /// The members of a structure or union, those of unnamed members among them.
+    ///
+    /// # Errors
+    /// Why they are not to be had.
+    fn members(&self, structure: StructId) -> Result<Vec<StructMember>, Unavailable>;
+
     /// Whether this kernel surely offers the attach point, as far as can be told without attaching.
     ///
     /// # Errors
@@ -107,4 +135,61 @@ pub enum FieldKind {
         /// Bytes.
         bytes: u32,
     },
+}
+
+/// A structure or union of the kernel: its type's number in the kernel's BTF.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StructId(pub u32);
+
+/// What a kernel function or raw tracepoint is called with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// Its parameters in order. Of a raw tracepoint: without the leading `void *__data`.
+    pub params: Vec<(String, KernelType)>,
+    /// What it returns; opaque of 0 bytes for `void`.
+    pub returns: KernelType,
+}
+
+/// A C type as far as scripts can use it; typedefs and qualifiers are looked through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KernelType {
+    /// An integer, enumeration or boolean of 1, 2, 4 or 8 bytes.
+    Int {
+        /// Width in bytes.
+        bytes: u8,
+        /// Two's complement.
+        signed: bool,
+    },
+    /// A pointer to a structure or union.
+    StructPointer(StructId),
+    /// A pointer to `char`: text.
+    TextPointer,
+    /// A pointer to anything else.
+    Pointer,
+    /// A structure or union in place.
+    Struct(StructId),
+    /// `char name[len]` in place.
+    CharArray {
+        /// Bytes.
+        len: u32,
+    },
+    /// Anything else.
+    Opaque {
+        /// Bytes.
+        bytes: u32,
+    },
+}
+
+/// A member of a structure or union.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StructMember {
+    /// Its name.
+    pub name: String,
+    /// Bytes from the structure's start.
+    pub offset: u32,
+    /// Its type.
+    pub ty: KernelType,
+    /// Of a bit field: the number of the lowest bit in the integer of `ty` at `offset`, and how
+    /// many bits.
+    pub bits: Option<(u8, u8)>,
 }

@@ -20,6 +20,8 @@ pub struct Manifest {
     pub start_time_offset: Option<u32>,
     /// Size of `.bss` in bytes; 0 when the object has none.
     pub bss_size: u32,
+    /// Whether the object has a stack trace map.
+    pub has_stacks: bool,
     /// Remarks for `-v` and the dumps: where tracepoint layouts come from.
     pub notes: Vec<String>,
 }
@@ -27,6 +29,13 @@ pub struct Manifest {
 /// The object's symbol for the perf event array that all records go through; absent from the
 /// object when [`Manifest::records`] is empty.
 pub const EVENTS_MAP: &str = "events";
+/// The object's symbol for the stack trace map (`BPF_MAP_TYPE_STACK_TRACE`, [`STACK_DEPTH`]
+/// addresses each); in the object when [`Manifest::has_stacks`].
+pub const STACKS_MAP: &str = "stacks";
+/// The most frames of a stack.
+pub const STACK_DEPTH: u32 = 127;
+/// The most different stacks.
+pub const STACKS_MAX_ENTRIES: u32 = 16384;
 /// The section (and map) with the counters.
 pub const COUNTERS_SECTION: &str = ".bss";
 /// The licence that every object declares: helpers such as `bpf_perf_event_output` are GPL only.
@@ -88,6 +97,17 @@ pub enum AttachSpec {
         /// At its exit.
         exit: bool,
     },
+    /// Entry or return of a function in a program or library.
+    Uprobe {
+        /// The file as written: a path, or a name to be looked for in `PATH` or among the libraries.
+        path: String,
+        /// The function; empty when the offset alone says where.
+        function: String,
+        /// Bytes from the function (or from the file's start).
+        offset: u64,
+        /// At its return.
+        ret: bool,
+    },
     /// A software event of perf, on each CPU, of all processes.
     Software {
         /// `PERF_COUNT_SW_*`.
@@ -141,6 +161,12 @@ pub enum DataType {
         /// Bytes.
         len: u32,
     },
+    /// A kernel stack: an `i64`, the key of [`STACKS_MAP`], or negative when there is none. 8 bytes.
+    KernelStack,
+    /// A user stack: as a kernel stack, then the process id (`u32`) and 4 bytes of zero. 16 bytes.
+    UserStack,
+    /// A moment (CLOCK_BOOTTIME, `u64` ns), shown by this `strftime` format. 8 bytes.
+    Moment(String),
     /// Several values side by side.
     Tuple(Vec<Member>),
 }
@@ -327,6 +353,8 @@ pub enum Action {
     Clear(MapRef),
     /// Set all values of a map to zero.
     Zero(MapRef),
+    /// Print the moment of the record (local time) by a `strftime` format.
+    Time(String),
     /// Print a map: the optional fields are `top` and `div`.
     PrintMap(MapRef),
 }
@@ -417,4 +445,6 @@ pub enum CounterKind {
     RecordsLost,
     /// Updates of a map that failed because it was full.
     MapFull(MapRef),
+    /// Stacks that could not be kept: the stack trace map was full, or two fell on one place.
+    StacksLost,
 }

@@ -45,15 +45,14 @@ pub fn dump_ir(
 
 fn generate(program: &CheckedProgram, module: &Module) -> Result<Vec<Bytecode>, Vec<Diagnostic>> {
     let probes = program.targets.iter().flat_map(|target| &target.alternatives);
-    let compiled = probes.zip(&module.functions).map(|(probe, func)| {
-        let code = generate_function(func);
-        code.map_err(|refusal| limits::explain(probe, &refusal))
-    });
-    let (codes, refused): (Vec<_>, Vec<_>) = compiled.partition(Result::is_ok);
-    match refused.is_empty() {
-        true => Ok(codes.into_iter().flatten().collect()),
-        false => Err(refused.into_iter().filter_map(Result::err).collect()),
+    let (mut code, mut refused) = (Vec::new(), Vec::new());
+    for (probe, func) in probes.zip(&module.functions) {
+        match generate_function(func) {
+            Ok(bytecode) => code.push(bytecode),
+            Err(refusal) => refused.push(limits::explain(probe, &refusal)),
+        }
     }
+    if refused.is_empty() { Ok(code) } else { Err(refused) }
 }
 
 fn generate_function(func: &Function) -> Result<Bytecode, emit::EmitError> {

@@ -23,10 +23,14 @@ use crate::bpf::encode::SLOT_BYTES;
 use crate::btf::{self, Btf, LineInfo, Linkage, SectionInfo, SectionVar, TypeId};
 use crate::emit::{Bytecode, RelocTarget};
 use crate::ir::inst::MapAddrOf;
-use crate::manifest::{COUNTERS_SECTION, EVENTS_MAP, LICENSE, MapInfo, MapKind};
+use crate::manifest::{
+    COUNTERS_SECTION, EVENTS_MAP, LICENSE, MapInfo, MapKind, STACK_DEPTH, STACKS_MAP, STACKS_MAX_ENTRIES,
+};
 
 /// `BPF_MAP_TYPE_PERF_EVENT_ARRAY`
 const PERF_EVENT_ARRAY: u32 = 4;
+/// `BPF_MAP_TYPE_STACK_TRACE`
+const STACK_TRACE: u32 = 7;
 /// `BPF_F_NO_PREALLOC`
 const NO_PREALLOC: u32 = 1;
 
@@ -38,6 +42,8 @@ pub struct ObjectSpec<'a> {
     pub maps: &'a [MapInfo],
     /// Whether there is a perf event array [`EVENTS_MAP`].
     pub has_events: bool,
+    /// Whether there is a stack trace map [`STACKS_MAP`].
+    pub has_stacks: bool,
     /// Bytes of [`COUNTERS_SECTION`]; 0 when there is none.
     pub bss_size: u32,
     /// The script, for line information.
@@ -83,6 +89,16 @@ impl<'a> MapDefinition<'a> {
         key_size: 4,
         value_size: 4,
         max_entries: 0,
+        flags: 0,
+    };
+
+    /// The stack trace map.
+    const STACKS: MapDefinition<'static> = MapDefinition {
+        symbol: STACKS_MAP,
+        ty: STACK_TRACE,
+        key_size: 4,
+        value_size: 8 * STACK_DEPTH,
+        max_entries: STACKS_MAX_ENTRIES,
         flags: 0,
     };
 
@@ -147,6 +163,7 @@ impl<'a> Writer<'a> {
             .map(|(index, map)| (MapAddrOf::Script(crate::manifest::MapRef(index as u32)), MapDefinition::of(map)))
             .collect();
         definitions.extend(spec.has_events.then_some((MapAddrOf::Events, MapDefinition::EVENTS)));
+        definitions.extend(spec.has_stacks.then_some((MapAddrOf::Stacks, MapDefinition::STACKS)));
         if definitions.is_empty() {
             return;
         }
@@ -272,31 +289,108 @@ fn symbol(name: &str, value: u64, size: u64, kind: SymbolKind, section: SymbolSe
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
+    use aya_obj::generated::{BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE};
+
     use super::*;
-    use crate::bpf::decode::decode_all;
-    use crate::bpf::disasm::disassemble;
-    use crate::fixtures;
+    use crate::codegen_tests::{compile, page_fault};
+    use crate::read_object::read_programs;
+
+    /// Two programs that share a section, and one with a section of its own.
+    const PROGRAMS: [(&str, &str); 3] =
+        [("software_0", "perf_event"), ("kprobe_0", "kprobe/handle_mm_fault"), ("software_1", "perf_event")];
+
+    fn object() -> (Bytecode, Vec<u8>) {
+        let code = compile(&page_fault::page_fault("any"));
+        let programs = PROGRAMS.iter().map(|&(symbol, section)| ProgramCode { symbol, section, bytecode: &code });
+        let (programs, maps, source) = (programs.collect(), [page_fault::faults_map()], page_fault::source());
+        let spec =
+            ObjectSpec { programs, maps: &maps, has_events: true, has_stacks: false, bss_size: 16, source: &source };
+        let object = write_object(&spec);
+        (code, object)
+    }
 
     #[test]
-    fn scratch() {
-        let code = fixtures::compile(&fixtures::page_fault("software_0"));
-        for inst in decode_all(&code.bytes).unwrap() {
-            println!("{}", disassemble(inst, None));
+    fn programs_are_read_back_whole() {
+        let (code, object) = object();
+        let mut programs = read_programs(&object).expect("an object");
+        programs.sort_by_key(|program| program.symbol);
+        let symbols: Vec<&str> = programs.iter().map(|program| program.symbol).collect();
+        assert_eq!(symbols, ["kprobe_0", "software_0", "software_1"]);
+        for program in programs {
+            assert_eq!(program.bytes, code.bytes);
+            let names: Vec<&str> = program.addresses.iter().map(|&(_, name)| name).collect();
+            assert_eq!(names, ["faults", "events", "faults", "faults", ".bss", ".bss"]);
         }
-        println!("{} slots, {} stack", code.spans.len(), code.stack_bytes);
-        let map = [fixtures::faults_map()];
-        let source = fixtures::source();
-        let spec = ObjectSpec {
-            programs: vec![
-                ProgramCode { symbol: "software_0", section: "perf_event", bytecode: &code },
-                ProgramCode { symbol: "software_1", section: "perf_event", bytecode: &code },
-                ProgramCode { symbol: "kprobe_0", section: "kprobe/handle_mm_fault", bytecode: &code },
-            ],
-            maps: &map,
-            has_events: true,
-            bss_size: 16,
-            source: &source,
+    }
+
+    #[test]
+    fn aya_finds_programs_and_maps() {
+        let object = aya_obj::Object::parse(&object().1).expect("aya reads the object");
+        let mut programs: Vec<&String> = object.programs.keys().collect();
+        programs.sort();
+        assert_eq!(programs, ["kprobe_0", "software_0", "software_1"]);
+        let map = |name: &str| {
+            let map = &object.maps[name];
+            (map.map_type(), map.key_size(), map.value_size(), map.max_entries(), map.map_flags())
         };
-        std::fs::write("/tmp/backend.o", write_object(&spec)).unwrap();
+        assert_eq!(map("faults"), (1, 4, 8, 4096, NO_PREALLOC));
+        assert_eq!(map("events"), (PERF_EVENT_ARRAY, 4, 4, 0, 0));
+        assert_eq!(map(".bss"), (2, 4, 16, 1, 0));
+        assert_eq!(object.license.to_str(), Ok(LICENSE));
+    }
+
+    #[test]
+    fn aya_puts_addresses_in_place() {
+        let (code, bytes) = object();
+        let mut object = aya_obj::Object::parse(&bytes).expect("aya reads the object");
+        let maps = std::mem::take(&mut object.maps);
+        let fd_of =
+            |name: &str| ["faults", "events", ".bss"].iter().position(|&it| it == name).map(|fd| fd as i32 + 10);
+        let fds = maps.iter().filter_map(|(name, map)| Some((name.as_str(), fd_of(name)?, map)));
+        object.relocate_maps(fds, &HashSet::new()).expect("every address has a symbol");
+        let function = &object.functions[&object.programs["software_1"].function_key()];
+        for reloc in &code.relocs {
+            let inst = function.instructions[reloc.slot];
+            let expected = match reloc.target {
+                RelocTarget::Map(MapAddrOf::Events) => (BPF_PSEUDO_MAP_FD, 11, 0),
+                RelocTarget::Map(MapAddrOf::Stacks) => unreachable!("the program takes no stacks"),
+                RelocTarget::Map(MapAddrOf::Script(_)) => (BPF_PSEUDO_MAP_FD, 10, 0),
+                RelocTarget::Counter(offset) => (BPF_PSEUDO_MAP_VALUE, 12, offset as i32),
+            };
+            let second = function.instructions[reloc.slot + 1];
+            assert_eq!((u32::from(inst.src_reg()), inst.imm, second.imm), expected);
+        }
+    }
+
+    #[test]
+    fn a_line_is_told_once_for_each_run_of_instructions() {
+        let (code, bytes) = object();
+        let object = aya_obj::Object::parse(&bytes).expect("aya reads the object");
+        let function = &object.functions[&object.programs["software_1"].function_key()];
+        let source = page_fault::source();
+        let mut expected: Vec<(u32, u32)> =
+            (0..).zip(&code.spans).map(|(slot, span)| (slot, source.line_column(span.start).line as u32)).collect();
+        expected.dedup_by_key(|(_, line)| *line);
+        let told = function.line_info.line_info.iter();
+        let told: Vec<(u32, u32)> = told.map(|info| (info.insn_off, info.line_col >> 10)).collect();
+        assert_eq!(told, expected);
+        assert_eq!(function.func_info.func_info.len(), 1);
+    }
+
+    #[test]
+    fn an_object_without_maps_is_one_too() {
+        let source = SourceFile::new("empty.pf", "BEGIN {}");
+        let mut builder = crate::ir::builder::FunctionBuilder::new("begin");
+        builder.ret();
+        let code = compile(&builder.finish());
+        let programs = vec![ProgramCode { symbol: "begin", section: "raw_tp", bytecode: &code }];
+        let spec =
+            ObjectSpec { programs, maps: &[], has_events: false, has_stacks: false, bss_size: 0, source: &source };
+        let object = write_object(&spec);
+        let parsed = aya_obj::Object::parse(&object).expect("aya reads the object");
+        assert!(parsed.maps.is_empty());
+        assert_eq!(parsed.programs.len(), 1);
     }
 }

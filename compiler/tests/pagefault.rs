@@ -1,7 +1,10 @@
 //! The main script, compiled without any machine behind it.
 
-use pfscript_compiler::kernel::{FieldKind, FormatSource, TracepointField, TracepointFormat, Unavailable};
-use pfscript_compiler::manifest::AttachSpec;
+use pfscript_compiler::kernel::{
+    FieldKind, FormatSource, Signature, StructId, StructMember, TracepointField, TracepointFormat, Unavailable,
+};
+use pfscript_compiler::manifest::{Action, AttachSpec, Sequence};
+use pfscript_compiler::params::ParamValue;
 use pfscript_compiler::{KernelInfo, Options, compile, dump_ir};
 use pfscript_grammar::{SourceFile, parse};
 
@@ -20,6 +23,26 @@ impl KernelInfo for Upstream {
         vec![("sched".into(), "sched_process_free".into())]
     }
 
+    fn function(&self, _: &str) -> Result<Signature, Unavailable> {
+        Err(Unavailable::NotFound)
+    }
+
+    fn functions(&self, _: &str) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn raw_tracepoint(&self, _: &str) -> Result<Signature, Unavailable> {
+        Err(Unavailable::NotFound)
+    }
+
+    fn structure(&self, _: &str) -> Result<StructId, Unavailable> {
+        Err(Unavailable::NotFound)
+    }
+
+    fn members(&self, _: StructId) -> Result<Vec<StructMember>, Unavailable> {
+        Err(Unavailable::NotFound)
+    }
+
     fn offers(&self, _: &AttachSpec) -> Result<(), Unavailable> {
         Ok(())
     }
@@ -31,20 +54,37 @@ impl KernelInfo for Upstream {
 
 const PAGEFAULT: &str = include_str!("../../scripts/pagefault.pf");
 
-#[test]
-fn pagefault_compiles() {
+/// Instructions of the probe with `log_step` set to `step`.
+fn instructions(step: i128) -> usize {
     let source = SourceFile::new("pagefault.pf", PAGEFAULT);
     let script = parse(&source).expect("the script is well formed");
-    let options = Options::default();
-    println!("{}", dump_ir(&script, &Upstream, &options, Some("find_sequences")).expect("it compiles"));
-    println!("{}", dump_ir(&script, &Upstream, &options, None).expect("it compiles"));
+    let options = Options { params: vec![("log_step".into(), ParamValue::Int(step))], ..Options::default() };
     let artifact = compile(&source, &script, &Upstream, &options).expect("it compiles");
-    for program in artifact.manifest.targets.iter().flat_map(|target| &target.alternatives) {
-        println!("{}: {} instructions", program.symbol, program.inst_spans.len());
-        assert!(program.inst_spans.len() <= 99, "{} has {} instructions", program.symbol, program.inst_spans.len());
+    let lengths = artifact.manifest.targets[0].alternatives.iter().map(|program| program.inst_spans.len());
+    lengths.max().expect("the probe has alternatives")
+}
+
+#[test]
+fn the_probe_has_at_most_60_instructions_at_every_kind_of_step() {
+    for step in [1, 2, 3, 7, 50, 64, 70, 1 << 40, i128::from(i64::MAX)] {
+        let count = instructions(step);
+        assert!(count <= 60, "{count} instructions at step {step}");
     }
-    println!("{:#?}", artifact.manifest.records);
-    if let Some(path) = option_env!("PFSCRIPT_TEST_OBJECT") {
-        std::fs::write(path, &artifact.object).expect("the object can be written");
-    }
+}
+
+#[test]
+fn no_step_is_divided_by() {
+    let source = SourceFile::new("pagefault.pf", PAGEFAULT);
+    let script = parse(&source).expect("the script is well formed");
+    let ir = dump_ir(&script, &Upstream, &Options::default(), None).expect("it compiles");
+    assert!(!ir.contains("urem") && !ir.contains("udiv"), "{ir}");
+}
+
+#[test]
+fn the_record_is_known_to_be_a_sequence_of_counts() {
+    let source = SourceFile::new("pagefault.pf", PAGEFAULT);
+    let script = parse(&source).expect("the script is well formed");
+    let artifact = compile(&source, &script, &Upstream, &Options::default()).expect("it compiles");
+    let Action::Emit { sequence } = &artifact.manifest.records[0].action else { panic!("the first record is emit's") };
+    assert_eq!(*sequence, Some(Sequence { key: vec![1], count: 3 }));
 }

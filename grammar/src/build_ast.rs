@@ -122,13 +122,14 @@ impl Builder {
 
     fn block(&self, pair: Pair<'_, Rule>) -> Block {
         let span = self.span(&pair);
-        let stmts = self.nested(span, || self.statements(parts(pair)));
+        let stmts = self.nested(span, || self.statements(pair.into_inner()));
         Block { stmts: stmts.unwrap_or_default(), span }
     }
 
     /// The statements among `pairs`.
     pub(crate) fn statements<'i>(&self, pairs: impl Iterator<Item = Pair<'i, Rule>>) -> Vec<Stmt> {
-        pairs.filter(|pair| pair.as_rule() != Rule::EOI).map(|pair| self.statement(pair)).collect()
+        let is_statement = |pair: &Pair<'_, Rule>| pair.as_rule() != Rule::EOI && !is_glue(pair.as_rule());
+        pairs.filter(is_statement).map(|pair| self.statement(pair)).collect()
     }
 
     fn statement(&self, pair: Pair<'_, Rule>) -> Stmt {

@@ -6,18 +6,24 @@
 //!
 //! ```text
 //! text -parse_tree-> Pairs -build_ast-> ast::Script
+//!                 \-recover, explain-> Vec<Diagnostic>
 //! ```
 
 pub mod ast;
 mod build_ast;
 pub mod codes;
 pub mod diagnostic;
+mod explain;
 mod limits;
 mod literal;
+mod outline;
 mod parse_tree;
 mod print_ast;
+mod recover;
+pub mod soundness;
 pub mod source;
 mod tokens;
+pub mod walk;
 
 pub use diagnostic::{Code, Diagnostic, Label, Severity};
 pub use limits::{MAX_DEPTH, MAX_SCRIPT_BYTES};
@@ -33,18 +39,23 @@ use parse_tree::{Rule, parse_tree};
 /// Everything that is wrong with its syntax, in the order of the text; never empty.
 pub fn parse(source: &SourceFile) -> Result<ast::Script, Vec<Diagnostic>> {
     let text = source.text();
-    if let Some(token) = tokens::too_deep(text) {
-        return Err(vec![codes::too_deep(Span::new(token.start, token.end))]);
+    if let Some(error) = beyond_limits(text) {
+        return Err(vec![error]);
     }
-    let mut pairs = parse_tree(Rule::script, text).map_err(|stuck| {
-        vec![Diagnostic::error(
-            codes::UNEXPECTED,
-            Span::new(stuck.at, stuck.at),
-            format!("expected {}", stuck.expected.join(", ")),
-        )]
-    })?;
+    let mut pairs = parse_tree(Rule::script, text).map_err(|stuck| recover::mistakes(text, stuck))?;
     let builder = Builder::new(0);
     let script = builder.script(pairs.next().expect("the entry rule gives one pair"));
-    let errors = builder.into_errors();
+    let mut errors = builder.into_errors();
+    if errors.is_empty() && script.probes().next().is_none() {
+        errors.push(codes::no_probe(text, &script));
+    }
+    errors.truncate(limits::MAX_ERRORS);
     if errors.is_empty() { Ok(script) } else { Err(errors) }
+}
+
+fn beyond_limits(text: &str) -> Option<Diagnostic> {
+    if text.len() > MAX_SCRIPT_BYTES {
+        return Some(codes::too_large(text.len()));
+    }
+    tokens::too_deep(text).map(|token| codes::too_deep(Span::new(token.start, token.end)))
 }

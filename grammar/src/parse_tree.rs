@@ -64,13 +64,25 @@ fn stuck(error: &Error<Rule>) -> Stuck {
         ErrorVariant::ParsingError { positives, .. } => positives.as_slice(),
         ErrorVariant::CustomError { .. } => &[],
     };
-    let mut expected = Vec::new();
-    for words in rules.iter().filter_map(|&rule| in_words(rule)) {
+    Stuck { at, expected: expectations(rules) }
+}
+
+fn expectations(rules: &[Rule]) -> Vec<&'static str> {
+    // Where a variable and an integer would do, any operand would: pest lists what begins one.
+    let operand = rules.contains(&Rule::variable) && rules.contains(&Rule::integer);
+    let mut expected = if operand { vec!["an expression"] } else { Vec::new() };
+    let named = rules.iter().filter(|&&rule| !operand || !begins_operand(rule));
+    for words in named.filter_map(|&rule| in_words(rule)) {
         if !expected.contains(&words) {
             expected.push(words);
         }
     }
-    Stuck { at, expected }
+    expected
+}
+
+fn begins_operand(rule: Rule) -> bool {
+    use Rule::*;
+    matches!(rule, variable | integer | string | map | map_name | name | bare_name | call | group | open_paren)
 }
 
 /// What a rule stands for, said to a person; nothing for what goes without saying (an operator

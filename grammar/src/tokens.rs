@@ -135,7 +135,7 @@ fn path_length(text: &str) -> usize {
     if !["/", "./", "../"].iter().any(|start| text.starts_with(start)) {
         return 0;
     }
-    let in_path = |c: char| !c.is_ascii() || c.is_ascii_alphanumeric() || "_*?.+-[]!$@#%~/".contains(c);
+    let in_path = |c: char| !c.is_ascii() || c.is_ascii_alphanumeric() || "_*?.+-[]!$@%~/".contains(c);
     text.find(|c| !in_path(c)).unwrap_or(text.len())
 }
 
@@ -197,4 +197,42 @@ pub(crate) fn too_deep(text: &str) -> Option<Token> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(text: &str) -> Vec<&str> {
+        tokens(text).map(|token| &text[token.start..token.end]).collect()
+    }
+
+    #[test]
+    fn layout_and_comments_are_no_tokens() {
+        assert_eq!(texts("#!/bin/x\n a // b\n/* c */ $d @e 1ms \"//\" +="), ["a", "$d", "@e", "1ms", "\"//\"", "+="]);
+    }
+
+    #[test]
+    fn a_path_hides_what_looks_like_a_comment() {
+        assert_eq!(texts("u:/lib/*/x:f { a /* b */ }"), ["u", ":/lib/*/x", ":", "f", "{", "a", "}"]);
+        assert_eq!(texts("{ a ? b :/* c */ d }"), ["{", "a", "?", "b", ":", "d", "}"]);
+    }
+
+    #[test]
+    fn what_does_not_end_is_a_token_of_its_own() {
+        let kinds = |text| tokens(text).map(|token| token.kind).collect::<Vec<_>>();
+        assert_eq!(kinds("\"a\\\nb"), [TokenKind::OpenStr, TokenKind::Word]);
+        assert_eq!(kinds("\"a\\é"), [TokenKind::OpenStr]);
+        assert_eq!(kinds("a /* b"), [TokenKind::Word, TokenKind::OpenComment]);
+    }
+
+    #[test]
+    fn depth_counts_brackets_and_pending_questions() {
+        let most = MAX_DEPTH as usize;
+        assert_eq!(too_deep(&"(".repeat(most)), None);
+        assert!(too_deep(&"(".repeat(most + 1)).is_some());
+        assert!(too_deep(&"a ? ".repeat(most + 1)).is_some());
+        assert_eq!(too_deep(&"a ? b : ".repeat(most * 2)), None);
+        assert_eq!(too_deep(&"(a ? b) ; c ? d, ".repeat(most * 2)), None);
+    }
 }

@@ -56,7 +56,7 @@ impl<'a> Actor<'a> {
         // The orderer gives only indices of layouts that exist.
         let Some(RecordLayout { action, fields, .. }) = self.manifest.records.get(layout) else { return Ok(()) };
         match action {
-            Action::Emit { .. } | Action::Printf(_) => self.report(layout, bytes),
+            Action::Emit { .. } | Action::Printf(_) | Action::Time(_) => self.report(layout, bytes),
             Action::Exit => {
                 let code = fields.first().and_then(|field| integer_at(bytes, &field.place));
                 Err(Stop::Ended(code.unwrap_or(0) as i32))
@@ -116,9 +116,13 @@ impl<'a> Actor<'a> {
     pub fn print_remaining_maps(&mut self) -> io::Result<()> {
         let mut maps: Vec<_> = self.manifest.maps.iter().zip(0..).map(|(info, index)| (info, MapRef(index))).collect();
         maps.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
+        let mut first = true;
         for (info, map) in maps {
             let (Some(raw), Some(data)) = (self.raw(map)?, self.loader.map(map)) else { continue };
             if has_entries(&raw, info.kind)? {
+                if std::mem::take(&mut first) {
+                    self.sink.remaining_maps();
+                }
                 self.sink.map(map, data, None, None)?;
             }
         }

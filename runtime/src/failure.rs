@@ -49,8 +49,8 @@ impl From<Refused> for Reason {
 
 impl From<pfscript_compiler::kernel::Unavailable> for Reason {
     fn from(unavailable: pfscript_compiler::kernel::Unavailable) -> Self {
-        let text = unavailable.to_string();
-        Self { denied: text.contains("run with sudo"), text }
+        // Where privileges would help, the text itself says so.
+        Self::new(unavailable.to_string())
     }
 }
 
@@ -155,6 +155,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Object(reason) => write!(f, "the compiled object is not understood: {reason}"),
+            Self::Map { reason, .. } if reason.denied => write!(f, "tracing is not allowed here: {}", reason.text),
             Self::Map { symbol, reason } => write!(f, "cannot make the map {symbol}: {}", reason.text),
             Self::Rejected(rejection) => write!(f, "the kernel rejects {}: {}", rejection.probe, rejection.verdict),
             Self::NothingToAttach { passed_over, .. } => match passed_over.as_slice() {

@@ -207,7 +207,7 @@ fn program_type(attach: &AttachSpec) -> (bpf_prog_type, Option<bpf_attach_type>)
         AttachSpec::Begin | AttachSpec::End | AttachSpec::RawTracepoint { .. } => {
             (bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT, None)
         }
-        AttachSpec::Kprobe { .. } => (bpf_prog_type::BPF_PROG_TYPE_KPROBE, None),
+        AttachSpec::Kprobe { .. } | AttachSpec::Uprobe { .. } => (bpf_prog_type::BPF_PROG_TYPE_KPROBE, None),
         AttachSpec::Fentry { exit: false, .. } => {
             (bpf_prog_type::BPF_PROG_TYPE_TRACING, Some(bpf_attach_type::BPF_TRACE_FENTRY))
         }

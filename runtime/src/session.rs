@@ -8,12 +8,15 @@
 use std::future::Future;
 use std::io;
 use std::ops::ControlFlow;
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use aya::maps::MapData;
 use pfscript_compiler::Artifact;
-use pfscript_compiler::manifest::{AttachSpec, MapRef};
+use pfscript_compiler::manifest::{AttachSpec, COUNTERS_SECTION, MapRef};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::action::{Actor, Stop};
@@ -24,8 +27,8 @@ use crate::event::poll::{Pace, Rings};
 use crate::failure::{Failure, PassedOver};
 use crate::kernel::Kernel;
 use crate::load::{LoadedProgram, LoadedTarget, Loader};
-use crate::sys;
 use crate::sys::map::RawMap;
+use crate::sys::{self, Refused};
 
 /// Where a session's findings go.
 pub trait Sink {
@@ -41,6 +44,9 @@ pub trait Sink {
     /// As [`Sink::record`].
     fn map(&mut self, map: MapRef, data: &MapData, top: Option<u64>, div: Option<u64>) -> io::Result<()>;
 
+    /// The maps that are printed at the end follow; called before the first of them, if there is one.
+    fn remaining_maps(&mut self) {}
+
     /// Everything that has happened up to now was handed over: show it.
     ///
     /// # Errors
@@ -54,6 +60,9 @@ pub trait Sink {
     fn note(&mut self, text: &str);
 }
 
+/// Something to wait for, with the exit code that it gives.
+pub type Until = Pin<Box<dyn Future<Output = i32>>>;
+
 /// What a session is asked for.
 #[derive(Default)]
 pub struct Settings {
@@ -63,8 +72,11 @@ pub struct Settings {
     pub max_events: Option<u64>,
     /// Pages of each CPU's buffer.
     pub buffer_pages: Option<usize>,
+    /// What the sink writes to, if it is to end the session when nobody reads it any more, even
+    /// while there is nothing to write: a duplicate of standard output, say.
+    pub output: Option<OwnedFd>,
     /// Something whose end ends the session (a command that runs), with the exit code it gives.
-    pub until: Option<Pin<Box<dyn Future<Output = i32>>>>,
+    pub until: Option<Until>,
 }
 
 /// What ends a session.
@@ -88,7 +100,7 @@ pub fn run(artifact: &Artifact, kernel: &Kernel, settings: Settings, sink: &mut 
         let loader = Loader::new(artifact, kernel)?;
         let mut session = Session::prepare(artifact, &loader, &settings, sink)?;
         let ending = match session.start(kernel)? {
-            ControlFlow::Continue(()) => session.trace(settings.duration, settings.until).await?,
+            ControlFlow::Continue(()) => session.trace(settings.duration, settings.until, settings.output).await?,
             ControlFlow::Break(ending) => ending,
         };
         session.finish(ending)
@@ -108,8 +120,36 @@ struct Session<'a> {
     targets: Vec<LoadedTarget<'a>>,
     end: Vec<LoadedProgram<'a>>,
     links: Vec<Link>,
+    counters: Option<Counters<'a>>,
     events_left: Option<u64>,
     signals: [Signal; 2],
+}
+
+/// The object's `.bss` in the kernel, and a place to read it to.
+struct Counters<'a> {
+    map: RawMap<'a>,
+    bytes: Vec<u8>,
+}
+
+impl<'a> Counters<'a> {
+    fn of(map: &'a MapData) -> Result<Self, Failure> {
+        let map = RawMap::of(map).map_err(io::Error::other)?;
+        Ok(Self { map, bytes: vec![0; map.value_size()] })
+    }
+
+    /// The present bytes; none when the kernel refuses, which it has no reason to.
+    fn read(&mut self) -> Option<&[u8]> {
+        let found = self.map.lookup(&0_u32.to_ne_bytes(), &mut self.bytes);
+        found.is_ok_and(|found| found).then_some(self.bytes.as_slice())
+    }
+
+    /// Sets the `u64` at `offset`; before anything counts, since all other bytes are written too.
+    fn write(&mut self, offset: usize, value: u64) -> Result<(), Refused> {
+        if let Some(room) = self.bytes.get_mut(offset..offset + 8) {
+            room.copy_from_slice(&value.to_le_bytes());
+        }
+        self.map.update(&0_u32.to_ne_bytes(), &self.bytes)
+    }
 }
 
 impl<'a> Session<'a> {
@@ -148,6 +188,7 @@ impl<'a> Session<'a> {
             targets,
             end,
             links: Vec::new(),
+            counters: loader.counters().map(Counters::of).transpose()?,
             events_left: settings.max_events,
             // Heard from here on: what is pressed while attaching ends the session in order.
             signals: [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?],
@@ -174,7 +215,9 @@ impl<'a> Session<'a> {
             self.links.push(link);
         }
         self.sink.note("tracing");
-        Ok(ControlFlow::Continue(()))
+        // With nothing attached nothing can happen any more.
+        let idle = self.links.is_empty();
+        Ok(if idle { ControlFlow::Break(Ending::Outside(0)) } else { ControlFlow::Continue(()) })
     }
 
     /// Attaches a target; when the kernel refuses, loads and attaches its next alternative.
@@ -201,31 +244,24 @@ impl<'a> Session<'a> {
     }
 
     /// Tells the programs when tracing started, for `elapsed`.
-    fn write_start_time(&self) -> Result<(), Failure> {
+    fn write_start_time(&mut self) -> Result<(), Failure> {
         let Some(offset) = self.artifact.manifest.start_time_offset else { return Ok(()) };
-        let Some((map, mut bss)) = self.read_counters() else { return Ok(()) };
-        let at = offset as usize;
-        let room = bss.get_mut(at..at + 8).ok_or_else(|| Failure::Object("no room for the start time".into()))?;
-        room.copy_from_slice(&sys::monotonic_now().to_le_bytes());
-        let update = map.update(&0_u32.to_ne_bytes(), &bss);
-        update.map_err(|refused| Failure::Map { symbol: "the start time".into(), reason: refused.into() })
-    }
-
-    /// The bytes of `.bss`, if there is one that can be read.
-    fn read_counters(&self) -> Option<(RawMap<'a>, Vec<u8>)> {
-        let map = RawMap::of(self.loader.counters()?).ok()?;
-        let mut bss = vec![0; map.value_size()];
-        map.lookup(&0_u32.to_ne_bytes(), &mut bss).ok()?.then_some((map, bss))
+        let Some(counters) = &mut self.counters else { return Ok(()) };
+        let written = counters.write(offset as usize, sys::monotonic_now());
+        written.map_err(|refused| Failure::Map { symbol: COUNTERS_SECTION.into(), reason: refused.into() })
     }
 
     /// Looks into the buffers until something ends the session.
     async fn trace(
         &mut self,
         duration: Option<Duration>,
-        mut until: Option<Pin<Box<dyn Future<Output = i32>>>>,
+        mut until: Option<Until>,
+        output: Option<OwnedFd>,
     ) -> Result<Ending, Failure> {
         let started = Instant::now();
         let mut pace = Pace::new(started);
+        // A file or a terminal is never given up by its reader.
+        let output = output.and_then(|output| sys::await_hangup(output).ok());
         loop {
             if let ControlFlow::Break(ending) = self.look(&mut pace)? {
                 return Ok(ending);
@@ -237,6 +273,7 @@ impl<'a> Session<'a> {
                 biased;
                 _ = interrupt.recv() => return Ok(Ending::Outside(0)),
                 _ = terminate.recv() => return Ok(Ending::Outside(0)),
+                () = hung_up(output.as_ref()) => return Ok(Ending::BrokenPipe),
                 code = ended(&mut until) => return Ok(Ending::Outside(code)),
                 () = tokio::time::sleep(left.unwrap_or(Duration::MAX)), if left.is_some() => {
                     return Ok(Ending::Outside(0));
@@ -271,9 +308,9 @@ impl<'a> Session<'a> {
         let dropped = self.rings.drain(self.orderer.arena());
         self.losses.dropped_by_buffers(dropped);
         if self.losses.has_counters()
-            && let Some((_, bss)) = self.read_counters()
+            && let Some(bss) = self.counters.as_mut().and_then(Counters::read)
         {
-            self.losses.read_counters(&bss);
+            self.losses.read_counters(bss);
         }
     }
 
@@ -347,7 +384,15 @@ impl<'a> Session<'a> {
     }
 }
 
-async fn ended(until: &mut Option<Pin<Box<dyn Future<Output = i32>>>>) -> i32 {
+async fn hung_up(output: Option<&AsyncFd<OwnedFd>>) {
+    match output {
+        // An error of the waiting itself says nothing about the output.
+        Some(output) if output.ready(Interest::ERROR).await.is_ok() => {}
+        _ => std::future::pending().await,
+    }
+}
+
+async fn ended(until: &mut Option<Until>) -> i32 {
     match until {
         Some(until) => until.await,
         None => std::future::pending().await,

@@ -155,6 +155,16 @@ pub fn await_readable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }?)
 }
 
+/// Lets tokio wait until nobody reads what is written to `fd` any more. To be called inside the
+/// tokio runtime.
+///
+/// # Errors
+/// epoll does not take this kind of descriptor: a file.
+pub fn await_hangup(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` always gives the same descriptor and keeps it open while it lives.
+    Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::ERROR) }?)
+}
+
 /// Bytes of a page of memory.
 pub fn page_size() -> usize {
     // SAFETY: `sysconf` has no preconditions.

@@ -19,4 +19,3 @@ mod signed_division;
 pub mod vcode;
 
 pub use select::select;
-pub use vcode::VCode;

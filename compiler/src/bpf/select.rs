@@ -22,7 +22,7 @@ pub fn select(func: &Function) -> VCode {
     for &block in flow.reverse_post_order.iter().rev() {
         selected[block] = Some(selector.block(&flow, block));
     }
-    arrange(func, selected, selector.vreg_count, selector.frame_bytes)
+    arrange(func, &flow, selected, selector.vreg_count, selector.frame_bytes)
 }
 
 /// Where an edge of a selected block leads, before blocks have their final numbers.

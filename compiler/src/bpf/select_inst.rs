@@ -32,6 +32,16 @@ impl Selector<'_> {
                 let dst = self.result(result);
                 self.binary(*op, *a, *b, dst);
             }
+            InstData::PtrAdd { base, offset } => {
+                let (base, dst) = (self.reg(*base), self.result(result));
+                match self.func.constant(*offset).map(i32::try_from) {
+                    Some(Ok(offset)) => self.alu(AluOp::Add, base, offset, dst),
+                    _ => {
+                        let offset = self.reg(*offset);
+                        self.alu_reg(AluOp::Add, base, offset, dst);
+                    }
+                }
+            }
             InstData::Extend { signed, bytes, arg } => {
                 let (arg, dst) = (self.reg(*arg), self.result(result));
                 self.extend(*signed, *bytes, arg, dst);
@@ -111,7 +121,7 @@ impl Selector<'_> {
 
     fn emit_branch(&mut self, comparison: &Comparison) {
         let &Comparison { cond, width, left, right } = comparison;
-        let (mut operands, imm) = self.operands(left, right);
+        let (operands, imm) = self.operands(left, right);
         self.push(VInst { op: VOp::Branch { cond, width, imm }, operands, span: self.span() });
     }
 
@@ -227,7 +237,9 @@ impl Selector<'_> {
             (_, Err(_)) => {
                 let b = self.fresh();
                 self.emit(VOp::LoadImm { imm }, [Operand::writes(b)]);
-                self.alu_reg(alu_op(op), a, b, dst);
+                // The constant is nobody else's: it is the one to be overwritten.
+                let (first, second) = if is_commutative(op) { (b, a) } else { (a, b) };
+                self.alu_reg(alu_op(op), first, second, dst);
             }
         }
     }
@@ -319,8 +331,9 @@ impl Selector<'_> {
             Some(&InstData::StackAddr { slot, offset: start }) => {
                 (Base::Frame, self.frame_offset(slot, start) + offset, Vec::new())
             }
-            Some(&InstData::Binary { op: BinaryOp::Add, args: [pointer, more] }) => {
-                let sum = self.func.constant(more).and_then(|more| i16::try_from(more + i64::from(offset)).ok());
+            Some(&InstData::PtrAdd { base: pointer, offset: more }) => {
+                let sum =
+                    self.func.constant(more).and_then(|more| i16::try_from(more.checked_add(offset.into())?).ok());
                 let (base, offset) = sum.map_or((base, offset), |sum| (pointer, i32::from(sum)));
                 (Base::Operand, offset, vec![Operand::reads(self.reg(base))])
             }

@@ -2,7 +2,8 @@
 //!
 //! Invariants, which register allocation relies on:
 //! - block 0 is the entry and has neither predecessors nor parameters;
-//! - blocks stand in the order of emission, and each ends in its only branch, jump or return;
+//! - blocks are numbered in reverse post-order, whatever the layout for emission is;
+//! - each block ends in its only branch, jump or return;
 //! - an edge from a block with two successors leads to a block with one predecessor (critical
 //!   edges are split), so that moves for an edge have a place of their own;
 //! - every virtual register is defined once.
@@ -20,7 +21,7 @@ use crate::ir::inst::MapAddrOf;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct VReg(pub u32);
 
-/// A block of a [`VCode`], by its place in the order of emission.
+/// A block of a [`VCode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct VBlock(pub u32);
 
@@ -268,8 +269,10 @@ pub struct VBlockData {
 pub struct VCode {
     /// All instructions, block after block.
     pub insts: Vec<VInst>,
-    /// All blocks, in the order of emission.
+    /// All blocks.
     pub blocks: Vec<VBlockData>,
+    /// All blocks in the order of emission, the entry first.
+    pub layout: Vec<VBlock>,
     /// Virtual registers are numbered from 0 to this.
     pub vreg_count: u32,
     /// Bytes of the frame that stack slots take, from the frame pointer downward.

@@ -1,7 +1,7 @@
 //! The builtins: names that stand for a value of the moment.
 
 use crate::catalog::helpers::Helper;
-use crate::check::types::{DEFAULT_STRING_LEN, INT64, Type, UINT32, UINT64};
+use crate::check::types::{BOOL, DEFAULT_STRING_LEN, INT64, Pointee, Type, UINT32, UINT64};
 use crate::kernel::FieldKind;
 use crate::manifest::AttachSpec;
 
@@ -15,7 +15,24 @@ pub struct Builtin {
     /// The type of its value.
     pub ty: Type,
     /// Where the value comes from in a probe of the given kind; none where there is no such value.
-    pub source: fn(&AttachSpec) -> Option<Source>,
+    pub origin: fn(&AttachSpec) -> Option<Origin>,
+}
+
+/// What a builtin comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Read at run time.
+    Read(Source),
+    /// A field of the current task, by the kernel's BTF.
+    TaskField(&'static [&'static str]),
+    /// What the probed function returned, of the type that the kernel's BTF says.
+    Returned,
+    /// The attach point's text.
+    ProbeText,
+    /// The probed function's name.
+    FunctionText,
+    /// A number.
+    Constant(i64),
 }
 
 /// Where a value is read from. This is the whole of a builtin's lowering.
@@ -33,6 +50,17 @@ pub enum Source {
     Elapsed,
     /// The moment of the record.
     RecordTime,
+    /// The stack at the probe.
+    Stack {
+        /// Of the process, else of the kernel.
+        user: bool,
+    },
+    /// An address in the context, as a plain number: the verifier keeps track of pointers that it
+    /// knows, and refuses arithmetic on them.
+    ContextPointer {
+        /// Bytes from the context's start.
+        offset: i16,
+    },
     /// A field of the context: its offset in bytes and what it is.
     Context {
         /// Bytes from the context's start.
@@ -43,6 +71,8 @@ pub enum Source {
 }
 
 const COMM: Type = Type::Str { len: 16 };
+/// Of texts that are known when the script is compiled the length is too.
+const TEXT: Type = Type::Str { len: 0 };
 
 /// Every builtin, in alphabetical order.
 pub static BUILTINS: &[Builtin] = &[
@@ -50,81 +80,114 @@ pub static BUILTINS: &[Builtin] = &[
         name: "arg0",
         doc: "first argument of the function or raw tracepoint",
         ty: UINT64,
-        source: |at| argument(at, 0),
+        origin: |at| argument(at, 0),
     },
-    Builtin { name: "arg1", doc: "second argument", ty: UINT64, source: |at| argument(at, 1) },
-    Builtin { name: "arg2", doc: "third argument", ty: UINT64, source: |at| argument(at, 2) },
-    Builtin { name: "arg3", doc: "fourth argument", ty: UINT64, source: |at| argument(at, 3) },
-    Builtin { name: "arg4", doc: "fifth argument", ty: UINT64, source: |at| argument(at, 4) },
-    Builtin { name: "arg5", doc: "sixth argument", ty: UINT64, source: |at| argument(at, 5) },
+    Builtin { name: "arg1", doc: "second argument", ty: UINT64, origin: |at| argument(at, 1) },
+    Builtin { name: "arg2", doc: "third argument", ty: UINT64, origin: |at| argument(at, 2) },
+    Builtin { name: "arg3", doc: "fourth argument", ty: UINT64, origin: |at| argument(at, 3) },
+    Builtin { name: "arg4", doc: "fifth argument", ty: UINT64, origin: |at| argument(at, 4) },
+    Builtin { name: "arg5", doc: "sixth argument", ty: UINT64, origin: |at| argument(at, 5) },
     Builtin {
         name: "cgroup",
         doc: "cgroup v2 id of the current process",
         ty: UINT64,
-        source: |_| Some(Source::Helper(Helper::GetCurrentCgroupId)),
+        origin: |_| Some(Origin::Read(Source::Helper(Helper::GetCurrentCgroupId))),
     },
-    Builtin { name: "comm", doc: "name of the current thread", ty: COMM, source: |_| Some(Source::Comm) },
+    Builtin { name: "comm", doc: "name of the current thread", ty: COMM, origin: |_| Some(Origin::Read(Source::Comm)) },
     Builtin {
         name: "cpu",
         doc: "number of the processor",
         ty: UINT32,
-        source: |_| Some(Source::Helper(Helper::GetSmpProcessorId)),
+        origin: |_| Some(Origin::Read(Source::Helper(Helper::GetSmpProcessorId))),
     },
     Builtin {
         name: "curtask",
-        doc: "address of the current task_struct",
-        ty: UINT64,
-        source: |_| Some(Source::Helper(Helper::GetCurrentTask)),
+        doc: "address of the current task_struct; its fields are read with `curtask.FIELD`",
+        ty: Type::Pointer(Pointee::Unknown),
+        origin: |_| Some(Origin::Read(Source::Helper(Helper::GetCurrentTask))),
     },
-    Builtin { name: "elapsed", doc: "nanoseconds since tracing began", ty: UINT64, source: |_| Some(Source::Elapsed) },
+    Builtin {
+        name: "elapsed",
+        doc: "nanoseconds since tracing began",
+        ty: UINT64,
+        origin: |_| Some(Origin::Read(Source::Elapsed)),
+    },
+    Builtin { name: "false", doc: "the number 0", ty: BOOL, origin: |_| Some(Origin::Constant(0)) },
+    Builtin { name: "func", doc: "name of the probed function", ty: TEXT, origin: function_name },
     Builtin {
         name: "gid",
         doc: "group id of the current process",
         ty: UINT32,
-        source: |_| Some(Source::HelperHigh(Helper::GetCurrentUidGid)),
+        origin: |_| Some(Origin::Read(Source::HelperHigh(Helper::GetCurrentUidGid))),
+    },
+    Builtin {
+        name: "kstack",
+        doc: "stack of the kernel (as a key, or in emit and printf)",
+        ty: Type::Stack { user: false },
+        origin: |at| stack(at, false),
     },
     Builtin {
         name: "nsecs",
         doc: "nanoseconds since boot, suspended time included",
         ty: UINT64,
-        source: |_| Some(Source::Helper(Helper::KtimeGetBootNs)),
+        origin: |_| Some(Origin::Read(Source::Helper(Helper::KtimeGetBootNs))),
     },
     Builtin {
         name: "numaid",
         doc: "number of the NUMA node",
         ty: UINT32,
-        source: |_| Some(Source::Helper(Helper::GetNumaNodeId)),
+        origin: |_| Some(Origin::Read(Source::Helper(Helper::GetNumaNodeId))),
+    },
+    Builtin {
+        name: "pcomm",
+        doc: "name of the parent process's main thread",
+        ty: COMM,
+        origin: |_| Some(Origin::TaskField(&["real_parent", "comm"])),
     },
     Builtin {
         name: "pid",
         doc: "process id (thread group id) of the current thread",
         ty: UINT32,
-        source: |_| Some(Source::HelperHigh(Helper::GetCurrentPidTgid)),
+        origin: |_| Some(Origin::Read(Source::HelperHigh(Helper::GetCurrentPidTgid))),
     },
+    Builtin {
+        name: "ppid",
+        doc: "process id of the parent",
+        ty: UINT32,
+        origin: |_| Some(Origin::TaskField(&["real_parent", "tgid"])),
+    },
+    Builtin { name: "probe", doc: "the attach point as text", ty: TEXT, origin: |_| Some(Origin::ProbeText) },
     Builtin {
         name: "rand",
         doc: "a pseudo-random 32-bit number",
         ty: UINT32,
-        source: |_| Some(Source::Helper(Helper::GetPrandomU32)),
+        origin: |_| Some(Origin::Read(Source::Helper(Helper::GetPrandomU32))),
     },
-    Builtin { name: "retval", doc: "value that the function returned", ty: INT64, source: return_value },
+    Builtin { name: "retval", doc: "value that the function returned", ty: INT64, origin: return_value },
     Builtin {
         name: "tid",
         doc: "thread id of the current thread",
         ty: UINT32,
-        source: |_| Some(Source::HelperLow(Helper::GetCurrentPidTgid)),
+        origin: |_| Some(Origin::Read(Source::HelperLow(Helper::GetCurrentPidTgid))),
     },
     Builtin {
         name: "time",
         doc: "moment of the event, shown as wall-clock time (in emit)",
         ty: Type::Time,
-        source: |_| Some(Source::RecordTime),
+        origin: |_| Some(Origin::Read(Source::RecordTime)),
     },
+    Builtin { name: "true", doc: "the number 1", ty: BOOL, origin: |_| Some(Origin::Constant(1)) },
     Builtin {
         name: "uid",
         doc: "user id of the current process",
         ty: UINT32,
-        source: |_| Some(Source::HelperLow(Helper::GetCurrentUidGid)),
+        origin: |_| Some(Origin::Read(Source::HelperLow(Helper::GetCurrentUidGid))),
+    },
+    Builtin {
+        name: "ustack",
+        doc: "stack of the process (as a key, or in emit and printf)",
+        ty: Type::Stack { user: true },
+        origin: |at| stack(at, true),
     },
 ];
 
@@ -140,19 +203,36 @@ const PT_REGS_ARGUMENTS: [i16; 6] = [112, 104, 96, 88, 72, 64];
 /// Offset of rax.
 const PT_REGS_RETURN: i16 = 80;
 
-fn argument(attach: &AttachSpec, index: usize) -> Option<Source> {
+fn argument(attach: &AttachSpec, index: usize) -> Option<Origin> {
     match attach {
-        AttachSpec::Kprobe { ret: false, .. } => Some(Source::Context { offset: PT_REGS_ARGUMENTS[index], kind: WORD }),
-        AttachSpec::RawTracepoint { .. } => Some(Source::Context { offset: 8 * index as i16, kind: WORD }),
+        AttachSpec::Kprobe { ret: false, .. } | AttachSpec::Uprobe { ret: false, .. } => {
+            Some(Origin::Read(Source::Context { offset: PT_REGS_ARGUMENTS[index], kind: WORD }))
+        }
+        AttachSpec::RawTracepoint { .. } => {
+            Some(Origin::Read(Source::Context { offset: 8 * index as i16, kind: WORD }))
+        }
         _ => None,
     }
 }
 
-fn return_value(attach: &AttachSpec) -> Option<Source> {
+fn return_value(attach: &AttachSpec) -> Option<Origin> {
     match attach {
-        AttachSpec::Kprobe { ret: true, .. } => Some(Source::Context { offset: PT_REGS_RETURN, kind: WORD }),
+        AttachSpec::Fentry { exit: true, .. } => Some(Origin::Returned),
+        AttachSpec::Kprobe { ret: true, .. } | AttachSpec::Uprobe { ret: true, .. } => {
+            Some(Origin::Read(Source::Context { offset: PT_REGS_RETURN, kind: WORD }))
+        }
         _ => None,
     }
+}
+
+fn function_name(attach: &AttachSpec) -> Option<Origin> {
+    use AttachSpec::{Fentry, Kprobe, Uprobe};
+    matches!(attach, Kprobe { .. } | Fentry { .. } | Uprobe { .. }).then_some(Origin::FunctionText)
+}
+
+/// `BEGIN` and `END` run in pfscript itself, on no stack of interest.
+fn stack(attach: &AttachSpec, user: bool) -> Option<Origin> {
+    (!matches!(attach, AttachSpec::Begin | AttachSpec::End)).then_some(Origin::Read(Source::Stack { user }))
 }
 
 /// The type of a tracepoint's field, if it has a value.

@@ -39,6 +39,14 @@ pub enum FunctionKind {
         /// Of the kernel.
         kernel: bool,
     },
+    /// `getopt("name", default, "help")`
+    Getopt,
+    /// `nsecs(kind)`
+    Nsecs,
+    /// `strftime("format", nsecs)`
+    Strftime,
+    /// `time("format")`
+    Time,
     /// `@m = count()` and the like: only on the right of an assignment to a map.
     Aggregate(Aggregation),
 }
@@ -86,6 +94,13 @@ pub static FUNCTIONS: &[FunctionRow] = &[
     row("delete", "delete(@m[k])", "removes an element; 1 when there was one", (1, 2), Kind::Delete),
     row("emit", "emit(a, name = b, ...)", "reports one event with named fields", (1, ANY), Kind::Emit),
     row("exit", "exit(code)", "ends tracing; the code is the exit status, 0 if not given", (0, 1), Kind::Exit),
+    row(
+        "getopt",
+        "getopt(\"name\", default, \"help\")",
+        "the value of --name; a parameter as `param` declares it",
+        (1, 3),
+        Kind::Getopt,
+    ),
     row("has_key", "has_key(@m, k)", "1 when the map has such an element", (1, 2), Kind::HasKey),
     row("hist", "@m[k] = hist(n)", "histogram of n by powers of two", (1, 1), Kind::Aggregate(Aggregation::Hist)),
     row("kstr", "kstr(address)", "text at an address in the kernel", (1, 1), Kind::Str { kernel: true }),
@@ -98,11 +113,32 @@ pub static FUNCTIONS: &[FunctionRow] = &[
     ),
     row("max", "@m[k] = max(n)", "greatest n", (1, 1), Kind::Aggregate(Aggregation::Max)),
     row("min", "@m[k] = min(n)", "least n", (1, 1), Kind::Aggregate(Aggregation::Min)),
-    row("print", "print(@m), print(@m, top), print(@m, top, div)", "prints a map", (1, 3), Kind::Print),
+    row("nsecs", "nsecs(monotonic) or nsecs(boot)", "nanoseconds by that clock", (1, 1), Kind::Nsecs),
+    row(
+        "print",
+        "print(@m), print(@m, top), print(@m, top, div), print(value)",
+        "prints a map or a value",
+        (1, 3),
+        Kind::Print,
+    ),
     row("printf", "printf(\"format\", a, b, ...)", "prints values by a format", (1, ANY), Kind::Printf),
     row("stats", "@m[k] = stats(n)", "count, average and sum of n", (1, 1), Kind::Aggregate(Aggregation::Stats)),
     row("str", "str(address)", "text at an address in the process", (1, 1), Kind::Str { kernel: false }),
+    row(
+        "strftime",
+        "strftime(\"format\", nsecs)",
+        "a moment as local time, for %s in printf and for emit",
+        (2, 2),
+        Kind::Strftime,
+    ),
     row("sum", "@m[k] = sum(n)", "sum of n", (1, 1), Kind::Aggregate(Aggregation::Sum)),
+    row(
+        "time",
+        "time(\"format\")",
+        "prints the time, as %H:%M:%S and a newline if not said otherwise",
+        (0, 1),
+        Kind::Time,
+    ),
     row("zero", "zero(@m)", "sets all elements of a map to zero", (1, 1), Kind::Zero),
 ];
 

@@ -147,6 +147,22 @@ pub static PROBE_KINDS: &[ProbeKind] = &[
             _ => Err(Shape),
         },
     },
+    ProbeKind {
+        name: "uprobe",
+        aliases: &["u"],
+        syntax: "uprobe:FILE:FUNCTION or uprobe:FILE:FUNCTION+OFFSET",
+        doc: "at the entry of a function of a program or library",
+        tag: "uprobe",
+        parse: |parts| user_function(parts, false),
+    },
+    ProbeKind {
+        name: "uretprobe",
+        aliases: &["ur"],
+        syntax: "uretprobe:FILE:FUNCTION",
+        doc: "at the return of a function of a program or library",
+        tag: "uretprobe",
+        parse: |parts| user_function(parts, true),
+    },
 ];
 
 /// The kind of that name or alias.
@@ -163,6 +179,8 @@ pub fn of(attach: &AttachSpec) -> &'static ProbeKind {
         AttachSpec::Kprobe { ret: true, .. } => "kretprobe",
         AttachSpec::Fentry { exit: false, .. } => "fentry",
         AttachSpec::Fentry { exit: true, .. } => "fexit",
+        AttachSpec::Uprobe { ret: false, .. } => "uprobe",
+        AttachSpec::Uprobe { ret: true, .. } => "uretprobe",
         AttachSpec::Software { .. } => "software",
         AttachSpec::Hardware { .. } => "hardware",
         AttachSpec::Tracepoint { .. } => "tracepoint",
@@ -183,6 +201,8 @@ pub fn section(attach: &AttachSpec) -> String {
             if *offset == 0 { format!("{kind}/{function}") } else { format!("{kind}/{function}+{offset}") }
         }
         AttachSpec::Fentry { function, exit } => format!("{}/{function}", if *exit { "fexit" } else { "fentry" }),
+        // The whole of libbpf's form would hold the user's path; the plain kind is attached by hand.
+        AttachSpec::Uprobe { ret, .. } => if *ret { "uretprobe" } else { "uprobe" }.into(),
         AttachSpec::Software { .. }
         | AttachSpec::Hardware { .. }
         | AttachSpec::Interval { .. }
@@ -301,6 +321,21 @@ fn function_and_offset(parts: &[&str]) -> Result<(String, u64), ParseFailure> {
     };
     let offset = parsed.map_err(|_| Part(parts.len() - 1, "has an offset that is not a number".into()))?;
     Ok((function_name(&[name])?, offset))
+}
+
+fn user_function(parts: &[&str], ret: bool) -> Result<AttachSpec, ParseFailure> {
+    let &[path, place] = parts else { return Err(Shape) };
+    let (function, offset) = match place.strip_prefix("0x") {
+        Some(address) => {
+            (String::new(), u64::from_str_radix(address, 16).map_err(|_| Part(1, "is no address".into()))?)
+        }
+        None if place.contains(['*', '?']) => return Err(Part(1, "must be one function".into())),
+        None => function_and_offset(&[place])?,
+    };
+    if ret && offset != 0 {
+        return Err(Part(1, "a return has no offset".into()));
+    }
+    Ok(AttachSpec::Uprobe { path: path.to_owned(), function, offset, ret })
 }
 
 fn is_symbol(name: &str) -> bool {

@@ -5,8 +5,12 @@ use pfscript_grammar::{Diagnostic, Span, ast};
 use super::{Checked, Checker};
 use crate::catalog::probe_kinds::{self, PROBE_KINDS, ParseFailure, ProbeKind};
 use crate::catalog::{codes, nearest};
+use crate::glob;
 use crate::kernel::{TracepointFormat, Unavailable};
 use crate::manifest::AttachSpec;
+
+/// The most probes that one wildcard stands for.
+const MAX_MATCHES: usize = 512;
 
 /// An attach point that is understood.
 pub struct Point {
@@ -40,6 +44,56 @@ impl Checker<'_> {
             }
         }
         offered
+    }
+
+    /// A target with a wildcard becomes one target for each match; any other stays itself.
+    pub(super) fn without_wildcards(&mut self, target: &ast::Target) -> Vec<ast::Target> {
+        let has_wildcard = |point: &ast::AttachPoint| point.parts.iter().any(|part| part.name.contains(['*', '?']));
+        match target.alternatives.as_slice() {
+            [only] if has_wildcard(only) => self.matches(only).unwrap_or_default(),
+            [_] => vec![target.clone()],
+            several => {
+                if let Some(wild) = several.iter().find(|point| has_wildcard(point)) {
+                    let message = "a wildcard cannot stand in an `or`: it may match several probes";
+                    self.note(Diagnostic::error(codes::PROBE_SYNTAX, wild.span, message));
+                    return Vec::new();
+                }
+                vec![target.clone()]
+            }
+        }
+    }
+
+    fn matches(&mut self, point: &ast::AttachPoint) -> Checked<Vec<ast::Target>> {
+        let kind = match probe_kinds::find(&point.kind.name) {
+            Some(kind) => kind.name,
+            None => return self.unknown_kind(point),
+        };
+        let parts: Vec<&str> = point.parts.iter().map(|part| part.name.as_str()).collect();
+        let found: Vec<Vec<String>> = match (kind, parts.as_slice()) {
+            ("tracepoint", [category, name]) => self.matching_tracepoints(category, name),
+            ("rawtracepoint", [name]) => {
+                let pairs = self.matching_tracepoints("*", name).into_iter();
+                pairs.filter_map(|mut pair| pair.pop()).map(|name| vec![name]).collect()
+            }
+            ("kprobe" | "kretprobe" | "fentry" | "fexit", [name]) => {
+                self.kernel.functions(name).into_iter().map(|name| vec![name]).collect()
+            }
+            _ => return self.error(codes::PROBE_SYNTAX, point.span, format!("{kind} probes take no wildcard")),
+        };
+        match found.len() {
+            0 => self.error(codes::UNKNOWN_TRACEPOINT, point.span, "nothing in this kernel matches"),
+            count if count > MAX_MATCHES => {
+                let message = format!("{count} probes match, at most {MAX_MATCHES} are attached at once");
+                self.error(codes::PROBE_SYNTAX, point.span, message)
+            }
+            _ => Ok(found.into_iter().map(|names| with_names(point, &names)).collect()),
+        }
+    }
+
+    fn matching_tracepoints(&self, category: &str, name: &str) -> Vec<Vec<String>> {
+        let all = self.kernel.tracepoints().into_iter();
+        let matching = all.filter(|(c, n)| glob::matches(category, c) && glob::matches(name, n));
+        matching.map(|(category, name)| vec![category, name]).collect()
     }
 
     fn point(&mut self, point: &ast::AttachPoint) -> Checked<Point> {
@@ -125,6 +179,12 @@ impl Checker<'_> {
             .help(format!("write `{}:{}:1` to see every event", point.kind.name, point.parts[0].name));
         self.note(diagnostic);
     }
+}
+
+/// The attach point with `names` in place of its wildcards.
+fn with_names(point: &ast::AttachPoint, names: &[String]) -> ast::Target {
+    let parts = names.iter().map(|name| ast::Ident { name: name.clone(), span: point.span }).collect();
+    ast::Target { alternatives: vec![ast::AttachPoint { parts, ..point.clone() }], span: point.span }
 }
 
 /// The attach point with nothing left out.

@@ -4,10 +4,13 @@ use pfscript_grammar::{Diagnostic, Span, ast};
 
 use super::maps::{Value, lhist_steps};
 use super::program::{Element, Expr, ExprKind, Stmt, StmtKind};
-use super::types::{BOOL, DEFAULT_STRING_LEN, INT64, Type};
+use super::types::{BOOL, DEFAULT_STRING_LEN, INT64, Pointee, Type, UINT64};
 use super::{Checked, Checker};
+use crate::catalog::builtins::Source;
 use crate::catalog::functions::{self, Aggregation, FUNCTIONS, FunctionKind, FunctionRow};
+use crate::catalog::helpers::Helper;
 use crate::catalog::{codes, nearest};
+use crate::format;
 use crate::manifest::{Action, MapRef, MapValue};
 
 /// The most buckets of a linear histogram.
@@ -59,6 +62,13 @@ impl Checker<'_> {
             FunctionKind::Delete => (ExprKind::MapDelete(self.element_argument(row, args, span)?), BOOL),
             FunctionKind::HasKey => (ExprKind::MapHasKey(self.element_argument(row, args, span)?), BOOL),
             FunctionKind::Str { kernel } => return self.read_string(&args[0].value, !kernel, span),
+            FunctionKind::Getopt => return self.getopt(args, span),
+            FunctionKind::Nsecs => return self.nsecs_of(&args[0].value, span),
+            FunctionKind::Strftime => {
+                let format = self.literal_text(&args[0].value, "the format")?;
+                let moment = self.int_expr(&args[1].value)?;
+                return Ok(Expr { ty: Type::Moment(format), ..moment });
+            }
             FunctionKind::Aggregate(_) => {
                 let message = format!("{}() only stands on the right of `@map = `", row.name);
                 let diagnostic = Diagnostic::error(codes::NOT_HERE, span, message);
@@ -75,7 +85,9 @@ impl Checker<'_> {
         if addr.ty.is_str() {
             return Ok(addr);
         }
-        if !addr.ty.is_int() {
+        // What the kernel's own types call text lies in the kernel.
+        let user = user && addr.ty != Type::Pointer(Pointee::Text);
+        if !addr.ty.is_int() && !matches!(addr.ty, Type::Pointer(_)) {
             return self.mismatch(&addr, "an address");
         }
         let ty = Type::Str { len: DEFAULT_STRING_LEN };
@@ -133,7 +145,20 @@ impl Checker<'_> {
                 let map = self.whole_map(row, &args[0])?;
                 self.record(Action::Zero(map), Vec::new(), span)
             }
-            FunctionKind::Delete | FunctionKind::HasKey | FunctionKind::Str { .. } | FunctionKind::Aggregate(_) => {
+            FunctionKind::Time => {
+                let format = match args.first() {
+                    Some(format) => self.literal_text(&format.value, "the format")?,
+                    None => "%H:%M:%S\n".to_owned(),
+                };
+                self.record(Action::Time(format), Vec::new(), span)
+            }
+            FunctionKind::Delete
+            | FunctionKind::Getopt
+            | FunctionKind::Nsecs
+            | FunctionKind::Strftime
+            | FunctionKind::HasKey
+            | FunctionKind::Str { .. }
+            | FunctionKind::Aggregate(_) => {
                 return Ok(false);
             }
         };
@@ -144,7 +169,47 @@ impl Checker<'_> {
         Ok(true)
     }
 
+    fn literal_text(&mut self, expr: &ast::Expr, what: &str) -> Checked<String> {
+        match &expr.kind {
+            ast::ExprKind::Str(text) => Ok(text.clone()),
+            _ => self.error(codes::NOT_CONSTANT, expr.span, format!("{what} is a string literal")),
+        }
+    }
+
+    fn getopt(&mut self, args: &[ast::Arg], span: Span) -> Checked<Expr> {
+        let name = self.literal_text(&args[0].value, "the name of an option")?;
+        match self.params.find(&name) {
+            Some((ty, value)) => Ok(super::expr::param_constant(ty, &value, span)),
+            None => Err(super::Reported), // its declaration was refused
+        }
+    }
+
+    fn nsecs_of(&mut self, kind: &ast::Expr, span: Span) -> Checked<Expr> {
+        let helper = match &kind.kind {
+            ast::ExprKind::Name(name) if name == "monotonic" => Helper::KtimeGetNs,
+            ast::ExprKind::Name(name) if name == "boot" => Helper::KtimeGetBootNs,
+            _ => {
+                let diagnostic = Diagnostic::error(codes::NOT_CONSTANT, kind.span, "no clock is called that");
+                return Err(self.note(diagnostic.help("write `nsecs(monotonic)` or `nsecs(boot)`")));
+            }
+        };
+        Ok(Expr { kind: ExprKind::Read(Source::Helper(helper)), ty: UINT64, span })
+    }
+
+    /// `print(value)` is a `printf` of its own making.
+    fn print_value(&mut self, value: &ast::Expr, span: Span) -> Checked<StmtKind> {
+        let value = self.shown_expr(value)?;
+        let format = if value.ty.is_int() { "%d\n" } else { "%s\n" };
+        let format = format::parse(format).expect("a good format");
+        Ok(self.record(Action::Printf(format), vec![(String::new(), value)], span))
+    }
+
     fn print(&mut self, row: &FunctionRow, args: &[ast::Arg], span: Span) -> Checked<StmtKind> {
+        match &args[0].value.kind {
+            ast::ExprKind::Map(element) if element.keys.is_empty() => {}
+            _ if args.len() == 1 => return self.print_value(&args[0].value, span),
+            _ => {}
+        }
         let map = self.whole_map(row, &args[0])?;
         let mut fields = Vec::new();
         for (arg, name) in args[1..].iter().zip(["top", "div"]) {

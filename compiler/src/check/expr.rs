@@ -1,20 +1,21 @@
 //! Expressions: names resolved, types inferred, signs decided.
 
-use pfscript_grammar::{Diagnostic, Span, ast};
+use pfscript_grammar::{Diagnostic, Span, ast, walk};
 
 use super::constant::constant;
 use super::maps::Value;
 use super::params::text_len;
 use super::program::{AddResult, Expr, ExprKind};
-use super::types::{BOOL, DEFAULT_STRING_LEN, INT64, Type, UINT64};
+use super::types::{BOOL, DEFAULT_STRING_LEN, INT64, Pointee, Type, UINT64};
 use super::{Checked, Checker, Reported};
-use crate::catalog::builtins::{self, Source};
+use crate::catalog::builtins::{self, Origin};
 use crate::catalog::{codes, functions, nearest, probe_kinds};
 use crate::ir::{BinaryOp, CmpOp};
-use crate::kernel::Unavailable;
+use crate::manifest::AttachSpec;
 use crate::params::ParamValue;
 
-fn typed(kind: ExprKind, ty: Type, span: Span) -> Expr {
+/// An expression of known type.
+pub fn typed(kind: ExprKind, ty: Type, span: Span) -> Expr {
     Expr { kind, ty, span }
 }
 
@@ -23,11 +24,12 @@ pub fn int(value: i64, ty: Type, span: Span) -> Expr {
     typed(ExprKind::Int(value), ty, span)
 }
 
-fn boxed_binary(op: BinaryOp, lhs: Expr, rhs: Expr, ty: Type, span: Span) -> Expr {
+/// Arithmetic.
+pub fn binary_of(op: BinaryOp, lhs: Expr, rhs: Expr, ty: Type, span: Span) -> Expr {
     typed(ExprKind::Binary { op, lhs: Box::new(lhs), rhs: Box::new(rhs) }, ty, span)
 }
 
-fn boxed_compare(op: CmpOp, lhs: Expr, rhs: Expr, span: Span) -> Expr {
+fn compare_of(op: CmpOp, lhs: Expr, rhs: Expr, span: Span) -> Expr {
     typed(ExprKind::Compare { op, lhs: Box::new(lhs), rhs: Box::new(rhs) }, BOOL, span)
 }
 
@@ -59,17 +61,35 @@ impl Checker<'_> {
         self.error(codes::NOT_SUPPORTED, span, format!("{what} is not supported by this version of pfscript"))
     }
 
+    /// An expression as a plain value: an address is a number.
+    fn value(&mut self, expr: &ast::Expr) -> Checked<Expr> {
+        let checked = self.expr(expr)?;
+        Ok(match checked.ty {
+            Type::Pointer(_) => Expr { ty: UINT64, ..checked },
+            _ => checked,
+        })
+    }
+
     /// An expression that is an integer.
     pub(super) fn int_expr(&mut self, expr: &ast::Expr) -> Checked<Expr> {
-        let checked = self.expr(expr)?;
+        let checked = self.value(expr)?;
         if checked.ty.is_int() { Ok(checked) } else { self.mismatch(&checked, "an integer") }
     }
 
     /// An expression that has bytes: an integer or a string.
     pub(super) fn data_expr(&mut self, expr: &ast::Expr) -> Checked<Expr> {
-        let checked = self.expr(expr)?;
+        let checked = self.value(expr)?;
         match checked.ty {
             Type::Int { .. } | Type::Str { .. } => Ok(checked),
+            _ => self.mismatch(&checked, "an integer or a string"),
+        }
+    }
+
+    /// An expression that can be part of a key or be printed: data, or a stack.
+    pub(super) fn shown_expr(&mut self, expr: &ast::Expr) -> Checked<Expr> {
+        let checked = self.value(expr)?;
+        match checked.ty {
+            Type::Int { .. } | Type::Str { .. } | Type::Stack { .. } | Type::Moment(_) => Ok(checked),
             _ => self.mismatch(&checked, "an integer or a string"),
         }
     }
@@ -77,7 +97,7 @@ impl Checker<'_> {
     /// A condition: an integer that is compared with zero.
     pub(super) fn condition(&mut self, expr: &ast::Expr) -> Checked<Expr> {
         let cond = self.int_expr(expr)?;
-        if let (Some(value), false) = (constant(&cond), matches!(expr.kind, ast::ExprKind::Int(_))) {
+        if let (Some(value), true) = (constant(&cond), is_written_out(expr)) {
             let message = format!("the condition is always {}", if value != 0 { "true" } else { "false" });
             self.note(Diagnostic::warning(codes::CONSTANT_CONDITION, expr.span, message));
         }
@@ -116,6 +136,7 @@ impl Checker<'_> {
 
     fn variable(&mut self, name: &str, span: Span) -> Checked<Expr> {
         if let Some(var) = self.probe.find(name) {
+            self.probe.read.insert(var);
             return Ok(typed(ExprKind::Var(var), self.probe.vars[var].ty.clone(), span));
         }
         let message = format!("variable ${name} is used before it is assigned");
@@ -140,12 +161,9 @@ impl Checker<'_> {
         if let Some((ty, value)) = self.params.find(name) {
             return Ok(param_constant(ty, &value, span));
         }
-        if name == "probe" {
-            return Ok(text_literal(&self.probe.text.clone(), span));
-        }
         let Some(builtin) = builtins::find(name) else { return self.unknown_name(name, span) };
-        match (builtin.source)(&self.probe.attach) {
-            Some(source) => Ok(typed(ExprKind::Read(source), builtin.ty.clone(), span)),
+        match (builtin.origin)(&self.probe.attach) {
+            Some(origin) => self.builtin(origin, &builtin.ty, span),
             None => {
                 let kind = probe_kinds::of(&self.probe.attach).name;
                 self.error(codes::NOT_HERE, span, format!("{kind} probes have no `{name}`"))
@@ -153,9 +171,30 @@ impl Checker<'_> {
         }
     }
 
+    fn builtin(&mut self, origin: Origin, ty: &Type, span: Span) -> Checked<Expr> {
+        match (origin, self.probe.attach.clone()) {
+            (Origin::Read(source), _) => Ok(typed(ExprKind::Read(source), ty.clone(), span)),
+            (Origin::Constant(number), _) => Ok(int(number, ty.clone(), span)),
+            (Origin::TaskField(path), _) => self.task_field(path, span),
+            (Origin::Returned, AttachSpec::Fentry { function, .. }) => self.returned(&function, span),
+            (
+                Origin::FunctionText,
+                AttachSpec::Kprobe { function, .. }
+                | AttachSpec::Fentry { function, .. }
+                | AttachSpec::Uprobe { function, .. },
+            ) => Ok(text_literal(&function, span)),
+            (Origin::ProbeText | Origin::FunctionText | Origin::Returned, _) => {
+                Ok(text_literal(&self.probe.text.clone(), span))
+            }
+        }
+    }
+
     fn unknown_name<T>(&mut self, name: &str, span: Span) -> Checked<T> {
         let mut diagnostic = Diagnostic::error(codes::UNKNOWN_NAME, span, format!("nothing is called `{name}`"));
-        let builtins = builtins::BUILTINS.iter().map(|builtin| builtin.name).chain(["args", "probe"]);
+        let builtins = builtins::BUILTINS
+            .iter()
+            .map(|builtin| builtin.name)
+            .chain(["args", "false", "func", "pcomm", "ppid", "probe", "true"]);
         let near = nearest(name, builtins.chain(self.params.names()));
         diagnostic = if self.probe.find(name).is_some() {
             diagnostic.help(format!("the variable is written `${name}`"))
@@ -173,55 +212,35 @@ impl Checker<'_> {
         Err(self.note(diagnostic))
     }
 
-    fn field(&mut self, base: &ast::Expr, field: &ast::Ident, span: Span) -> Checked<Expr> {
-        match &base.kind {
-            ast::ExprKind::Name(name) if name == "args" => self.args_field(field, span),
-            _ => self.not_supported(span, "a field of something other than `args`"),
-        }
-    }
-
-    fn args_field(&mut self, field: &ast::Ident, span: Span) -> Checked<Expr> {
-        let format = match self.probe.format.clone() {
-            Some(Ok(format)) => format,
-            Some(Err(unavailable)) => return self.unreadable_fields(&unavailable, span),
-            None => {
-                let kind = probe_kinds::of(&self.probe.attach).name;
-                return self.error(codes::NOT_HERE, span, format!("`args` has no fields in {kind} probes"));
-            }
-        };
-        let Some(found) = format.fields.iter().find(|candidate| candidate.name == field.name) else {
-            let text = &self.probe.text;
-            let mut diagnostic =
-                Diagnostic::error(codes::UNKNOWN_FIELD, field.span, format!("{text} has no field `{}`", field.name));
-            let names: Vec<&str> = format.fields.iter().map(|field| field.name.as_str()).collect();
-            diagnostic = match nearest(&field.name, names.iter().copied()) {
-                Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-                None => diagnostic.help(format!("its fields are {}", names.join(", "))),
-            };
-            return Err(self.note(diagnostic));
-        };
-        match (builtins::field_type(found.kind), i16::try_from(found.offset)) {
-            (Some(ty), Ok(offset)) => Ok(typed(ExprKind::Read(Source::Context { offset, kind: found.kind }), ty, span)),
-            _ => self.not_supported(span, "a field that is neither an integer nor text"),
-        }
-    }
-
-    fn unreadable_fields<T>(&mut self, unavailable: &Unavailable, span: Span) -> Checked<T> {
-        let message = format!("the fields of {} are not known: {unavailable}", self.probe.text);
-        self.error(codes::TRACEPOINT_UNREADABLE, span, message)
-    }
-
     fn unary(&mut self, op: ast::UnaryOp, operand: &ast::Expr, span: Span) -> Checked<Expr> {
         if op == ast::UnaryOp::Deref {
-            return self.not_supported(span, "reading through a pointer");
+            return self.dereference(operand, span);
         }
         let operand = self.int_expr(operand)?;
         let ty = operand.ty.widened();
         Ok(match op {
-            ast::UnaryOp::Neg => boxed_binary(BinaryOp::Sub, int(0, INT64, span), operand, INT64, span),
-            ast::UnaryOp::BitNot => boxed_binary(BinaryOp::Xor, operand, int(-1, INT64, span), ty, span),
-            ast::UnaryOp::Not | ast::UnaryOp::Deref => boxed_compare(CmpOp::Eq, operand, int(0, INT64, span), span),
+            ast::UnaryOp::Neg => binary_of(BinaryOp::Sub, int(0, INT64, span), operand, INT64, span),
+            ast::UnaryOp::BitNot => binary_of(BinaryOp::Xor, operand, int(-1, INT64, span), ty, span),
+            ast::UnaryOp::Not | ast::UnaryOp::Deref => compare_of(CmpOp::Eq, operand, int(0, INT64, span), span),
         })
+    }
+
+    /// `*x`: what is at an address whose kind is known.
+    fn dereference(&mut self, operand: &ast::Expr, span: Span) -> Checked<Expr> {
+        let pointer = self.expr(operand)?;
+        let user = matches!(self.probe.attach, AttachSpec::Uprobe { .. });
+        match pointer.ty {
+            Type::Pointer(Pointee::Int { bytes, signed }) => {
+                let addr = Box::new(pointer);
+                Ok(typed(ExprKind::ReadInt { user, bytes, signed, addr }, Type::Int { bytes, signed }, span))
+            }
+            Type::Pointer(Pointee::Struct(id)) => Ok(Expr { ty: Type::Struct(id), ..pointer }),
+            _ => {
+                let message = format!("{} does not say what it points to", super::describe(&pointer.ty));
+                let diagnostic = Diagnostic::error(codes::TYPE_MISMATCH, operand.span, message);
+                Err(self.note(diagnostic.help("cast it: `*(uint64 *)x`")))
+            }
+        }
     }
 
     fn binary(&mut self, op: ast::BinaryOp, lhs: &ast::Expr, rhs: &ast::Expr, span: Span) -> Checked<Expr> {
@@ -230,7 +249,7 @@ impl Checker<'_> {
             let (lhs, rhs) = (Box::new(lhs?), Box::new(rhs?));
             return Ok(typed(ExprKind::Logical { is_and: op == ast::BinaryOp::And, lhs, rhs }, BOOL, span));
         }
-        let (lhs, rhs) = (self.expr(lhs), self.expr(rhs));
+        let (lhs, rhs) = (self.value(lhs), self.value(rhs));
         let (lhs, rhs) = (lhs?, rhs?);
         match (&lhs.ty, &rhs.ty) {
             (Type::Str { .. }, Type::Str { .. }) => self.string_binary(op, lhs, rhs, span),
@@ -260,7 +279,7 @@ impl Checker<'_> {
         }
         let is_unsigned = lhs.ty.is_uint64() || rhs.ty.is_uint64();
         if let Some(op) = comparison(op, is_unsigned) {
-            return Ok(boxed_compare(op, lhs, rhs, span));
+            return Ok(compare_of(op, lhs, rhs, span));
         }
         // The left operand alone decides about a shift, as in C.
         let ty = match op {
@@ -268,16 +287,16 @@ impl Checker<'_> {
             _ if is_unsigned => UINT64,
             _ => INT64,
         };
-        Ok(boxed_binary(arithmetic(op, ty == UINT64), lhs, rhs, ty, span))
+        Ok(binary_of(arithmetic(op, ty == UINT64), lhs, rhs, ty, span))
     }
 
     fn ternary(&mut self, cond: &ast::Expr, then: &ast::Expr, otherwise: &ast::Expr, span: Span) -> Checked<Expr> {
         let cond = self.condition(cond);
-        let (then, otherwise) = (self.expr(then), self.expr(otherwise));
+        let (then, otherwise) = (self.value(then), self.value(otherwise));
         let (cond, then, otherwise) = (cond?, then?, otherwise?);
         let ty = match then.ty.join(&otherwise.ty) {
             Some(ty) if ty.is_int() => ty.widened(),
-            Some(ty) if ty.is_str() => return self.not_supported(span, "a choice between strings"),
+            Some(ty) if ty.is_str() => ty,
             Some(_) => return self.mismatch(&then, "an integer or a string"),
             None => return self.mismatch(&otherwise, &format!("{} as on the left of `:`", super::describe(&then.ty))),
         };
@@ -288,7 +307,7 @@ impl Checker<'_> {
     /// The type that is written.
     pub(super) fn named_type(&mut self, written: &ast::TypeName) -> Checked<Type> {
         if written.is_struct || written.pointers > 0 {
-            return self.not_supported(written.span, "a pointer type");
+            return self.pointer_type(written);
         }
         if written.name == "string" {
             let len = written.length.unwrap_or(DEFAULT_STRING_LEN.into());
@@ -308,12 +327,29 @@ impl Checker<'_> {
         Err(self.note(diagnostic))
     }
 
+    /// `struct name *`, `uint32 *`, `char *`
+    fn pointer_type(&mut self, written: &ast::TypeName) -> Checked<Type> {
+        let pointee = match (written.pointers, written.is_struct) {
+            (0, true) => return self.not_supported(written.span, "a structure by value"),
+            (1, true) => Pointee::Struct(self.structure(&written.name, written.span)?),
+            (1, false) => match (written.name.as_str(), Type::int_named(&written.name)) {
+                ("char", _) => Pointee::Text,
+                (_, Some(Type::Int { bytes, signed })) => Pointee::Int { bytes, signed },
+                // bpftrace lets the word `struct` be left out.
+                _ => Pointee::Struct(self.structure(&written.name, written.span)?),
+            },
+            _ => Pointee::Unknown,
+        };
+        Ok(Type::Pointer(pointee))
+    }
+
     fn cast(&mut self, ty: &ast::TypeName, operand: &ast::Expr, span: Span) -> Checked<Expr> {
         let ty = self.named_type(ty)?;
-        let operand = self.expr(operand)?;
+        let operand = self.value(operand)?;
         match (&ty, &operand.ty) {
             (Type::Int { .. }, Type::Int { .. }) => Ok(typed(ExprKind::Cast(Box::new(operand)), ty, span)),
-            (Type::Int { .. }, _) => self.mismatch(&operand, "an integer"),
+            (Type::Pointer(_), Type::Int { .. }) => Ok(Expr { ty, span, ..operand }),
+            (Type::Int { .. } | Type::Pointer(_), _) => self.mismatch(&operand, "an integer"),
             _ => self.not_supported(span, "a cast to a string"),
         }
     }
@@ -364,6 +400,22 @@ impl Checker<'_> {
     }
 }
 
+/// Whether the value of `expr` is for all to see: no parameter, which others may set differently,
+/// has a part in it, and it is more than a `1` that switches something on.
+fn is_written_out(expr: &ast::Expr) -> bool {
+    let mut is_written_out = !matches!(expr.kind, ast::ExprKind::Int(_));
+    walk::expr(expr, &mut |part| {
+        is_written_out &= !matches!(
+            part.kind,
+            ast::ExprKind::Name(_)
+                | ast::ExprKind::Call { .. }
+                | ast::ExprKind::Positional(_)
+                | ast::ExprKind::PositionalCount
+        );
+    });
+    is_written_out
+}
+
 fn int_literal(value: u64, span: Span) -> Expr {
     let ty = if value > i64::MAX as u64 { UINT64 } else { INT64 };
     int(value as i64, ty, span)
@@ -373,7 +425,8 @@ fn text_literal(text: &str, span: Span) -> Expr {
     typed(ExprKind::Str(text.to_owned()), Type::Str { len: text_len(text) }, span)
 }
 
-fn param_constant(ty: Type, value: &ParamValue, span: Span) -> Expr {
+/// A parameter's value.
+pub fn param_constant(ty: Type, value: &ParamValue, span: Span) -> Expr {
     match value {
         ParamValue::Int(value) => int(*value as i64, ty, span),
         ParamValue::Str(text) => text_literal(text, span),

@@ -201,7 +201,12 @@ impl Checker<'_> {
         for key in keys {
             match &key.kind {
                 ast::ExprKind::Tuple(elements) => parts.extend(self.key_parts(elements)?),
-                _ => parts.push(self.data_expr(key)?),
+                _ => match self.shown_expr(key)? {
+                    part if matches!(part.ty, Type::Moment(_)) => {
+                        return self.mismatch(&part, "an integer or a string");
+                    }
+                    part => parts.push(part),
+                },
             }
         }
         Ok(parts)

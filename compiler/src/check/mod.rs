@@ -9,6 +9,7 @@ mod attach_point;
 mod call;
 mod constant;
 mod expr;
+mod fields;
 mod maps;
 pub mod params;
 pub mod program;
@@ -102,8 +103,8 @@ impl<'a> Checker<'a> {
         self.map_decls(script);
         let mut targets = Vec::new();
         for probe in script.probes() {
-            for target in &probe.targets {
-                let checked = self.target(targets.len(), target, probe);
+            for target in probe.targets.iter().flat_map(|target| self.without_wildcards(target)).collect::<Vec<_>>() {
+                let checked = self.target(targets.len(), &target, probe);
                 targets.push(checked);
             }
         }
@@ -120,6 +121,7 @@ impl<'a> Checker<'a> {
         self.probe = ProbeScope::new(point.attach.clone(), point.text.clone(), point.format);
         let predicate = probe.predicate.as_ref().and_then(|predicate| self.condition(predicate).ok());
         let body = self.block(&probe.body);
+        self.warn_of_unread_variables();
         CheckedProbe {
             symbol: format!("t{index}_{}", point.tag),
             attach: point.attach,
@@ -140,6 +142,19 @@ impl<'a> Checker<'a> {
         }
         self.probe.scopes.pop();
         stmts
+    }
+
+    fn warn_of_unread_variables(&mut self) {
+        let unread = self.probe.vars.iter().filter(|(var, _)| !self.probe.read.contains(*var));
+        let warnings: Vec<Diagnostic> = unread
+            .map(|(_, data)| {
+                let message = format!("variable ${} is assigned, but never read", data.name);
+                Diagnostic::warning(codes::UNUSED_VARIABLE, data.span, message)
+            })
+            .collect();
+        for warning in warnings {
+            self.note(warning);
+        }
     }
 
     fn warn_of_unused_params(&mut self) {
@@ -182,6 +197,9 @@ fn describe(ty: &Type) -> String {
         Type::None => "a call without a value".into(),
         Type::Int { .. } => format!("an integer ({ty})"),
         Type::Str { .. } => "a string".into(),
-        Type::Time => "a moment in time".into(),
+        Type::Time | Type::Moment(_) => "a moment in time".into(),
+        Type::Stack { .. } => "a stack".into(),
+        Type::Pointer(_) => "an address".into(),
+        Type::Struct(_) => "a structure".into(),
     }
 }

@@ -1,9 +1,10 @@
 //! Script parameters: their declarations, and the constants that they are in this compilation.
 
-use pfscript_grammar::{Diagnostic, Span, ast};
+use pfscript_grammar::{Diagnostic, Span, ast, walk};
 
 use super::types::{INT64, Type, UINT64};
 use crate::artifact::Options;
+use crate::catalog::functions::{self, FunctionKind};
 use crate::catalog::{builtins, codes, nearest};
 use crate::params::{ParamSpec, ParamType, ParamValue};
 
@@ -13,7 +14,8 @@ use crate::params::{ParamSpec, ParamType, ParamValue};
 /// What is wrong with the declarations.
 pub fn declared_params(script: &ast::Script) -> Result<Vec<ParamSpec>, Vec<Diagnostic>> {
     let mut diagnostics = Vec::new();
-    let specs = script.params().filter_map(|param| spec(param, &mut diagnostics)).map(|(spec, _)| spec).collect();
+    let declared = declarations(script);
+    let specs = declared.iter().filter_map(|param| spec(param, &mut diagnostics)).map(|(spec, _)| spec).collect();
     if diagnostics.is_empty() { Ok(specs) } else { Err(diagnostics) }
 }
 
@@ -35,7 +37,7 @@ struct Entry {
 impl ParamTable {
     /// Takes the declarations of `script` and the values given in `options`.
     pub fn declare(&mut self, script: &ast::Script, options: &Options, diagnostics: &mut Vec<Diagnostic>) {
-        for param in script.params() {
+        for param in &declarations(script) {
             let Some((spec, ty)) = spec(param, diagnostics) else { continue };
             if let Some(earlier) = self.entries.iter().find(|entry| entry.name == spec.name) {
                 let message = format!("parameter `{}` is declared twice", spec.name);
@@ -72,6 +74,46 @@ impl ParamTable {
     }
 }
 
+/// The declared parameters, and those that calls of `getopt("name", default, "help")` declare;
+/// several calls with one name are one parameter.
+fn declarations(script: &ast::Script) -> Vec<ast::Param> {
+    let mut params: Vec<ast::Param> = script.params().cloned().collect();
+    walk::for_each_expr(script, &mut |expr| {
+        if let Some(param) = of_getopt(expr)
+            && !params.iter().any(|known| known.name.name == param.name.name)
+        {
+            params.push(param);
+        }
+    });
+    params
+}
+
+/// The parameter that a call of `getopt` declares; what is wrong with the call is said where it
+/// is checked.
+fn of_getopt(expr: &ast::Expr) -> Option<ast::Param> {
+    let ast::ExprKind::Call { callee, args } = &expr.kind else { return None };
+    if functions::find(&callee.name)?.kind != FunctionKind::Getopt {
+        return None;
+    }
+    let ast::ExprKind::Str(name) = &args.first()?.value.kind else { return None };
+    let help = args.get(2).and_then(|help| match &help.value.kind {
+        ast::ExprKind::Str(text) => Some(text.clone()),
+        _ => None,
+    });
+    let default = args.get(1).map(|default| default.value.clone());
+    let is_bool =
+        |expr: &ast::Expr| matches!(&expr.kind, ast::ExprKind::Name(name) if name == "true" || name == "false");
+    let ty = default.as_ref().filter(|default| is_bool(default)).map(|default| ast::TypeName {
+        name: "bool".into(),
+        is_struct: false,
+        length: None,
+        pointers: 0,
+        span: default.span,
+    });
+    let name = ast::Ident { name: name.clone(), span: args[0].value.span };
+    Some(ast::Param { name, ty, default, range: None, help, span: expr.span })
+}
+
 fn spec(param: &ast::Param, diagnostics: &mut Vec<Diagnostic>) -> Option<(ParamSpec, Type)> {
     match declaration(param) {
         Ok(declared) => Some(declared),
@@ -86,7 +128,7 @@ type Declared<T> = Result<T, Box<Diagnostic>>;
 
 fn declaration(param: &ast::Param) -> Declared<(ParamSpec, Type)> {
     let name = &param.name.name;
-    if builtins::find(name).is_some() || name == "args" || name == "probe" {
+    if builtins::find(name).is_some() || name == "args" {
         let message = format!("`{name}` is a builtin and cannot be the name of a parameter");
         return Err(Box::new(Diagnostic::error(codes::NAME_TAKEN, param.name.span, message)));
     }
@@ -177,6 +219,7 @@ fn literal(expr: &ast::Expr) -> Declared<ParamValue> {
     match &expr.kind {
         ast::ExprKind::Int(value) => Ok(ParamValue::Int(i128::from(*value))),
         ast::ExprKind::Str(text) => Ok(ParamValue::Str(text.clone())),
+        ast::ExprKind::Name(name) if name == "true" || name == "false" => Ok(ParamValue::Int((name == "true").into())),
         ast::ExprKind::Unary { op: ast::UnaryOp::Neg, operand } => match literal(operand)? {
             ParamValue::Int(value) => Ok(ParamValue::Int(-value)),
             ParamValue::Str(_) => Err(not_a_literal(expr)),

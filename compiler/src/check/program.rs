@@ -170,6 +170,17 @@ pub enum ExprKind {
     },
     /// An integer cut to the width of the expression's type.
     Cast(Box<Expr>),
+    /// An integer at an address; 0 when it cannot be read.
+    ReadInt {
+        /// In user space, else in the kernel.
+        user: bool,
+        /// Width in bytes.
+        bytes: u8,
+        /// Sign-extended, else zero-extended.
+        signed: bool,
+        /// The address.
+        addr: Box<Expr>,
+    },
     /// `str(address)`
     ReadStr {
         /// In user space, else in the kernel.

@@ -58,7 +58,7 @@ impl Checker<'_> {
         };
         let mut fields = Vec::with_capacity(args.len() - 1);
         for arg in &args[1..] {
-            fields.push((String::new(), self.data_expr(&arg.value)?));
+            fields.push((String::new(), self.shown_expr(&arg.value)?));
         }
         let conversions: Vec<ConversionKind> = parsed
             .pieces
@@ -78,7 +78,7 @@ impl Checker<'_> {
             return self.error(codes::FORMAT, at, message);
         }
         for (kind, (_, value)) in kinds.iter().zip(fields) {
-            match (kind, value.ty.is_str()) {
+            match (kind, !value.ty.is_int()) {
                 (ConversionKind::Str, true) => {}
                 (ConversionKind::Str, false) => return self.unfit(value, "%s shows a string", "use %d"),
                 (_, true) => return self.unfit(value, "only %s shows a string", "use %s"),

@@ -1,6 +1,6 @@
 //! What is visible at one place in one probe.
 
-use cranelift_entity::PrimaryMap;
+use cranelift_entity::{EntitySet, PrimaryMap};
 use pfscript_grammar::Span;
 
 use super::program::{Var, VarData};
@@ -20,6 +20,8 @@ pub struct ProbeScope {
     pub vars: PrimaryMap<Var, VarData>,
     /// The variables visible in each open block, the innermost last.
     pub scopes: Vec<Vec<Var>>,
+    /// The variables that are read somewhere.
+    pub read: EntitySet<Var>,
     /// How many loops are open.
     pub loops: u32,
 }
@@ -33,7 +35,15 @@ impl Default for ProbeScope {
 impl ProbeScope {
     /// The scope at the start of a probe.
     pub fn new(attach: AttachSpec, text: String, format: Option<Result<TracepointFormat, Unavailable>>) -> Self {
-        Self { attach, text, format, vars: PrimaryMap::new(), scopes: vec![Vec::new()], loops: 0 }
+        Self {
+            attach,
+            text,
+            format,
+            vars: PrimaryMap::new(),
+            scopes: vec![Vec::new()],
+            read: EntitySet::new(),
+            loops: 0,
+        }
     }
 
     /// The visible variable of that name.

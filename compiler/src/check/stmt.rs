@@ -185,6 +185,7 @@ impl Checker<'_> {
         let (low, high) = (self.constant_expr(low, "the start of the range"), self.constant_expr(high, "its end"));
         self.probe.scopes.push(Vec::new());
         let counter = self.probe.declare(&var.name, INT64, var.span);
+        self.probe.read.insert(counter); // counting rounds is use enough
         self.probe.loops += 1;
         let body_stmts = self.block(body);
         self.probe.loops -= 1;

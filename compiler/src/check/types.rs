@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::kernel::{KernelType, StructId};
 use crate::manifest::DataType;
 
 /// The type of an expression.
@@ -23,6 +24,35 @@ pub enum Type {
     },
     /// The moment of an event, shown as wall-clock time. Only in records.
     Time,
+    /// A moment that is shown by a `strftime` format. Only in records.
+    Moment(String),
+    /// An address, of what is known about it: an integer with fields.
+    Pointer(Pointee),
+    /// A structure in the kernel's memory: only its fields can be used.
+    Struct(StructId),
+    /// A stack, of the kernel or of the process. Only in records and keys.
+    Stack {
+        /// Of the process.
+        user: bool,
+    },
+}
+
+/// What is at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pointee {
+    /// A structure of the kernel.
+    Struct(StructId),
+    /// Text.
+    Text,
+    /// An integer.
+    Int {
+        /// Width in bytes.
+        bytes: u8,
+        /// Two's complement.
+        signed: bool,
+    },
+    /// Nobody knows.
+    Unknown,
 }
 
 /// `int64`, the type of integer literals.
@@ -53,11 +83,6 @@ impl Type {
         *self == UINT64
     }
 
-    /// Whether a value of it is negative when its top bit is set.
-    pub fn is_signed(&self) -> bool {
-        matches!(self, Self::Int { signed: true, .. })
-    }
-
     /// The 64-bit type that arithmetic on it gives.
     pub fn widened(&self) -> Self {
         match self {
@@ -65,6 +90,19 @@ impl Type {
             Self::Int { .. } => INT64,
             other => other.clone(),
         }
+    }
+
+    /// The type of a value of the kernel; none when scripts cannot use it.
+    pub fn of_kernel(ty: &KernelType) -> Option<Self> {
+        Some(match *ty {
+            KernelType::Int { bytes, signed } => Self::Int { bytes, signed },
+            KernelType::StructPointer(id) => Self::Pointer(Pointee::Struct(id)),
+            KernelType::TextPointer => Self::Pointer(Pointee::Text),
+            KernelType::Pointer => Self::Pointer(Pointee::Unknown),
+            KernelType::Struct(id) => Self::Struct(id),
+            KernelType::CharArray { len } => Self::Str { len },
+            KernelType::Opaque { .. } => return None,
+        })
     }
 
     /// The type that holds the values of both, if there is one.
@@ -83,7 +121,11 @@ impl Type {
         match self {
             Self::Int { bytes, signed } => Some(DataType::Int { bytes: *bytes, signed: *signed }),
             Self::Str { len } => Some(DataType::Str { len: *len }),
-            Self::None | Self::Time => None,
+            Self::Stack { user: true } => Some(DataType::UserStack),
+            Self::Stack { user: false } => Some(DataType::KernelStack),
+            Self::Moment(format) => Some(DataType::Moment(format.clone())),
+            Self::Pointer(_) => UINT64.data(),
+            Self::None | Self::Time | Self::Struct(_) => None,
         }
     }
 
@@ -113,7 +155,10 @@ impl fmt::Display for Type {
             Self::None => write!(f, "none"),
             Self::Int { bytes, signed } => write!(f, "{}int{}", if *signed { "" } else { "u" }, u32::from(*bytes) * 8),
             Self::Str { len } => write!(f, "string[{len}]"),
-            Self::Time => write!(f, "time"),
+            Self::Time | Self::Moment(_) => write!(f, "time"),
+            Self::Pointer(_) => write!(f, "pointer"),
+            Self::Struct(_) => write!(f, "struct"),
+            Self::Stack { user } => write!(f, "{}", if *user { "ustack" } else { "kstack" }),
         }
     }
 }
@@ -124,6 +169,8 @@ impl DataType {
         match self {
             Self::Int { bytes, .. } => u32::from(*bytes),
             Self::Str { len } => *len,
+            Self::KernelStack | Self::Moment(_) => 8,
+            Self::UserStack => 16,
             Self::Tuple(members) => members.last().map_or(0, |last| last.offset + last.ty.size()),
         }
     }
@@ -133,6 +180,7 @@ impl DataType {
         match self {
             Self::Int { bytes, .. } => u32::from(*bytes),
             Self::Str { .. } => 1,
+            Self::KernelStack | Self::UserStack | Self::Moment(_) => 8,
             Self::Tuple(members) => members.iter().map(|member| member.ty.align()).max().unwrap_or(1),
         }
     }

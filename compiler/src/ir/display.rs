@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use super::entities::{Block, Inst, Value};
 use super::function::{Function, Module, Tables, Type};
 use super::inst::{BinaryOp, BlockCall, CmpOp, InstData, MapAddrOf};
-use crate::manifest::{EVENTS_MAP, MapRef};
+use crate::manifest::{EVENTS_MAP, MapRef, STACKS_MAP};
 
 /// A function together with its tables, which know the maps' names.
 pub struct DisplayFunction<'a> {
@@ -82,12 +82,17 @@ impl DisplayFunction<'_> {
             InstData::PtrAdd { base, offset } => write!(f, "ptr_add {base}, {offset}"),
             InstData::StackAddr { slot, offset } => write!(f, "stack_addr {slot}+{offset}"),
             InstData::MapAddr { map: MapAddrOf::Events } => write!(f, "map_addr {EVENTS_MAP}"),
+            InstData::MapAddr { map: MapAddrOf::Stacks } => write!(f, "map_addr {STACKS_MAP}"),
             InstData::MapAddr { map: MapAddrOf::Script(map) } => write!(f, "map_addr {}", self.map(*map)),
             InstData::CounterAddr { offset } => write!(f, "counter_addr {offset}"),
             InstData::Call { helper, args } => write!(f, "call {}({})", helper.info().name, list(args)),
             InstData::Comm => write!(f, "comm"),
             InstData::StringConst { text } => write!(f, "string {text:?}"),
             InstData::LoadBytes { base, offset } => write!(f, "load_bytes {base}{offset:+}"),
+            InstData::ReadInt { user, bytes, signed, addr } => {
+                let (space, sign) = (if *user { "user" } else { "kernel" }, if *signed { "s" } else { "u" });
+                write!(f, "read.{space}.{sign}{bytes} {addr}")
+            }
             InstData::ReadStr { user, addr } => {
                 write!(f, "read_str.{} {addr}", if *user { "user" } else { "kernel" })
             }

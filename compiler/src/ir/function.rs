@@ -102,6 +102,8 @@ pub struct Tables {
     pub records: Vec<RecordLayout>,
     /// What lies in `.bss`.
     pub bss: Bss,
+    /// Whether a program takes stacks.
+    pub uses_stacks: bool,
     /// Maps to which nothing is done but small positive additions and deletions.
     pub growing: Vec<MapRef>,
 }

@@ -228,6 +228,17 @@ pub enum InstData {
         /// Bytes added to it.
         offset: i16,
     },
+    /// `v1 = read.kernel.s4 v0`: an integer at any address; 0 when it cannot be read.
+    ReadInt {
+        /// In user space, else in the kernel.
+        user: bool,
+        /// Width in bytes.
+        bytes: u8,
+        /// Sign-extended, else zero-extended.
+        signed: bool,
+        /// The address.
+        addr: Value,
+    },
     /// `v1 = read_str.kernel v0`: a NUL-ended string at an address.
     ReadStr {
         /// In user space, else in the kernel.
@@ -338,6 +349,8 @@ pub enum MapAddrOf {
     Script(MapRef),
     /// The perf event array.
     Events,
+    /// The stack trace map.
+    Stacks,
 }
 
 impl InstData {
@@ -361,6 +374,7 @@ impl InstData {
             | Self::Comm
             | Self::StringConst { .. }
             | Self::LoadBytes { .. }
+            | Self::ReadInt { .. }
             | Self::ReadStr { .. }
             | Self::BytesEq { .. }
             | Self::SlotLoad { .. }
@@ -415,7 +429,7 @@ impl InstData {
             }
             Self::Extend { arg, .. } => visit(arg),
             Self::Load { base, .. } | Self::LoadBytes { base, .. } => visit(base),
-            Self::ReadStr { addr, .. } => visit(addr),
+            Self::ReadStr { addr, .. } | Self::ReadInt { addr, .. } => visit(addr),
             Self::SlotStore { value, .. } => visit(value),
             Self::Store { value, base, .. }
             | Self::FetchAdd { value, base, .. }

@@ -159,6 +159,7 @@ fn is_upper(data: &InstData) -> bool {
         InstData::Comm
             | InstData::StringConst { .. }
             | InstData::LoadBytes { .. }
+            | InstData::ReadInt { .. }
             | InstData::ReadStr { .. }
             | InstData::BytesEq { .. }
             | InstData::SlotLoad { .. }

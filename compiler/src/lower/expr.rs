@@ -6,6 +6,7 @@ use crate::catalog::helpers::Helper;
 use crate::check::program::{AddResult, Element, Expr, ExprKind, Var};
 use crate::check::types::Type;
 use crate::ir::function::Type as IrType;
+use crate::ir::inst::MapAddrOf;
 use crate::ir::{BinaryOp, Block, CmpOp, InstData, Value};
 use crate::kernel::FieldKind;
 
@@ -55,10 +56,18 @@ impl Lowering<'_> {
                 if *equal { is_equal } else { self.is_zero(is_equal) }
             }
             ExprKind::Logical { .. } => self.choice(expr, |this| this.builder.iconst(1), |this| this.builder.iconst(0)),
+            ExprKind::Ternary { cond, then, otherwise } if expr.ty.is_str() => {
+                self.string_choice(cond, [then, otherwise], ir_type(&expr.ty))
+            }
             ExprKind::Ternary { cond, then, otherwise } => {
                 self.choice(cond, |this| this.expr(then), |this| this.expr(otherwise))
             }
             ExprKind::Cast(operand) => self.cast(operand, &expr.ty),
+            ExprKind::ReadInt { user, bytes, signed, addr } => {
+                let addr = self.expr(addr);
+                let data = InstData::ReadInt { user: *user, bytes: *bytes, signed: *signed, addr };
+                self.builder.push(data, IrType::I64)
+            }
             ExprKind::ReadStr { user, addr } => {
                 let addr = self.expr(addr);
                 self.builder.push(InstData::ReadStr { user: *user, addr }, ir_type(&expr.ty))
@@ -98,6 +107,13 @@ impl Lowering<'_> {
             Source::Comm => self.builder.push(InstData::Comm, ir_type(ty)),
             Source::Elapsed => self.elapsed(),
             Source::RecordTime => self.builder.call(Helper::KtimeGetNs, Vec::new()),
+            Source::Stack { user } => self.stack(user),
+            Source::ContextPointer { offset } => {
+                let (base, offset) = (self.builder.func().context(), self.builder.iconst(offset.into()));
+                let addr = self.builder.push(InstData::PtrAdd { base, offset }, IrType::Ptr);
+                let data = InstData::ReadInt { user: false, bytes: 8, signed: false, addr };
+                self.builder.push(data, IrType::I64)
+            }
             Source::Context { offset, kind } => self.context_field(offset, kind, ty),
         }
     }
@@ -108,6 +124,16 @@ impl Lowering<'_> {
         let base = self.builder.push(InstData::CounterAddr { offset }, IrType::Ptr);
         let start = self.builder.push(InstData::Load { bytes: 8, signed: false, base, offset: 0 }, IrType::I64);
         self.builder.binary(BinaryOp::Sub, now, start)
+    }
+
+    fn stack(&mut self, user: bool) -> Value {
+        /// `BPF_F_USER_STACK` of `include/uapi/linux/bpf.h`.
+        const USER_STACK: i64 = 1 << 8;
+        self.tables.uses_stacks = true;
+        let context = self.builder.func().context();
+        let stacks = self.builder.push(InstData::MapAddr { map: MapAddrOf::Stacks }, IrType::Ptr);
+        let flags = self.builder.iconst(if user { USER_STACK } else { 0 });
+        self.builder.call(Helper::GetStackid, vec![context, stacks, flags])
     }
 
     fn context_field(&mut self, offset: i16, kind: FieldKind, ty: &Type) -> Value {
@@ -182,6 +208,25 @@ impl Lowering<'_> {
         self.builder.seal(after);
         self.builder.switch_to(after);
         self.builder.value_of(chosen)
+    }
+
+    /// A choice between strings is a string variable of its own.
+    fn string_choice(&mut self, cond: &Expr, arms: [&Expr; 2], ty: IrType) -> Value {
+        let IrType::Bytes(len) = ty else { unreachable!("strings have bytes") };
+        let slot = self.builder.func_mut().create_slot(len);
+        let blocks = arms.map(|_| self.builder.create_block());
+        let after = self.builder.create_block();
+        self.branch(cond, blocks[0], blocks[1]);
+        for (block, arm) in blocks.into_iter().zip(arms) {
+            self.builder.seal(block);
+            self.builder.switch_to(block);
+            let value = self.expr(arm);
+            self.builder.effect(InstData::SlotStore { value, slot });
+            self.builder.jump(after);
+        }
+        self.builder.seal(after);
+        self.builder.switch_to(after);
+        self.builder.push(InstData::SlotLoad { slot }, ty)
     }
 
     /// Ends the block: on to `then` when `cond` is not zero, else to `otherwise`.

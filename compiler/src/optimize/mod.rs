@@ -20,9 +20,9 @@ use crate::ir::verify::{Level, verify};
 use crate::ir::{Function, Module, Tables};
 
 /// A pass by its name.
-pub struct Pass {
+struct Pass {
     /// As `--dump-ir=NAME` knows it.
-    pub name: &'static str,
+    name: &'static str,
     /// The level of the IR behind it.
     level: Level,
     run: fn(&mut Function, &mut Tables),
@@ -33,7 +33,7 @@ const fn pass(name: &'static str, level: Level, run: fn(&mut Function, &mut Tabl
 }
 
 /// All passes in their order.
-pub static PASSES: &[Pass] = &[
+static PASSES: &[Pass] = &[
     pass("fold_constants", Level::Upper, |func, _| fold_constants::fold_constants(func)),
     pass("share_values", Level::Upper, |func, _| share_values::share_values(func)),
     pass("forward_map_values", Level::Upper, |func, _| forward_map_values::forward_map_values(func)),
@@ -51,6 +51,11 @@ pub static PASSES: &[Pass] = &[
     pass("eliminate_expanded", Level::Lower, |func, _| eliminate_dead_code::eliminate_dead_code(func)),
     pass("share_stack_slots", Level::Lower, |func, _| share_stack_slots::share_stack_slots(func)),
 ];
+
+/// The names that [`optimize`] takes for `last`.
+pub fn pass_names() -> impl Iterator<Item = &'static str> {
+    PASSES.iter().map(|pass| pass.name)
+}
 
 /// Runs all passes, up to and including the one called `last`.
 pub fn optimize(mut module: Module, last: Option<&str>) -> Module {

@@ -11,9 +11,12 @@ use crate::literal::{self, BadLiteral};
 use crate::parse_tree::{PRECEDENCE, Rule};
 use crate::source::Span;
 
-/// An expression and how many levels its tree has.
+/// An expression on its way into another.
 struct Node {
     expr: Expr,
+    /// Where it is with the parentheses around it.
+    outer: Span,
+    /// How many levels its tree has.
     depth: u32,
 }
 
@@ -37,7 +40,7 @@ impl Builder {
     }
 
     fn ternary(&self, cond: Node, then: Node, otherwise: Node) -> Node {
-        let span = cond.expr.span.to(otherwise.expr.span);
+        let span = cond.outer.to(otherwise.outer);
         let below = cond.depth.max(then.depth).max(otherwise.depth);
         let (cond, then, otherwise) = (Box::new(cond.expr), Box::new(then.expr), Box::new(otherwise.expr));
         self.node(ExprKind::Ternary { cond, then, otherwise }, span, below)
@@ -81,7 +84,7 @@ impl Builder {
             Rule::group => return self.group(pair),
             _ => ExprKind::Name(pair.as_str().to_owned()),
         };
-        Node { expr: Expr { kind, span }, depth: 1 }
+        Node { expr: Expr { kind, span }, outer: span, depth: 1 }
     }
 
     fn map(&self, pair: Pair<'_, Rule>) -> Node {
@@ -117,14 +120,14 @@ impl Builder {
         let span = self.span(&pair);
         let mut nodes: Vec<Node> = parts(pair).map(|part| self.expr_node(part)).collect();
         if nodes.len() == 1 {
-            return nodes.pop().expect("there is one");
+            return Node { outer: span, ..nodes.pop().expect("there is one") };
         }
         let (elements, below) = split(nodes.into_iter());
         self.node(ExprKind::Tuple(elements), span, below)
     }
 
     fn prefix(&self, op: Pair<'_, Rule>, operand: Node) -> Node {
-        let span = self.span(&op).to(operand.expr.span);
+        let span = self.span(&op).to(operand.outer);
         let below = operand.depth;
         let operand = Box::new(operand.expr);
         let kind = match op.as_rule() {
@@ -140,7 +143,7 @@ impl Builder {
     }
 
     fn postfix(&self, operand: Node, op: Pair<'_, Rule>) -> Node {
-        let span = operand.expr.span.to(self.span(&op));
+        let span = operand.outer.to(self.span(&op));
         let mut below = operand.depth;
         let operand = Box::new(operand.expr);
         let kind = match op.as_rule() {
@@ -173,7 +176,7 @@ impl Builder {
     }
 
     fn infix(&self, lhs: Node, op: &Pair<'_, Rule>, rhs: Node) -> Node {
-        let span = lhs.expr.span.to(rhs.expr.span);
+        let span = lhs.outer.to(rhs.outer);
         let below = lhs.depth.max(rhs.depth);
         let (lhs, rhs) = (Box::new(lhs.expr), Box::new(rhs.expr));
         self.node(ExprKind::Binary { op: binary_op(op.as_rule()), lhs, rhs }, span, below)
@@ -185,7 +188,7 @@ impl Builder {
             self.refuse_depth(span);
             return placeholder(span);
         }
-        Node { expr: Expr { kind, span }, depth: below + 1 }
+        Node { expr: Expr { kind, span }, outer: span, depth: below + 1 }
     }
 
     /// An integer or string, possibly negated.
@@ -262,7 +265,7 @@ fn split(nodes: impl Iterator<Item = Node>) -> (Vec<Expr>, u32) {
 }
 
 fn placeholder(span: Span) -> Node {
-    Node { expr: Expr { kind: ExprKind::Int(0), span }, depth: 1 }
+    Node { expr: Expr { kind: ExprKind::Int(0), span }, outer: span, depth: 1 }
 }
 
 fn is_prefix(rule: Rule) -> bool {

@@ -82,7 +82,8 @@ fn close_together(mut fds: Vec<OwnedFd>) {
 }
 
 /// What loading a program for `attach` needs beforehand: the BTF id of the function for fentry
-/// and fexit, nothing (0) for all else. Cheap where the answer is no.
+/// and fexit, nothing (0) for all else. Cheap where the answer is no; what it refuses is refused
+/// before `BEGIN` has run.
 ///
 /// # Errors
 /// This kernel surely does not have it.
@@ -90,6 +91,7 @@ pub fn prerequisite(attach: &AttachSpec, kernel: &Kernel) -> Result<u32, Reason>
     match attach {
         AttachSpec::Kprobe { .. } => kprobe::prerequisite().map(|()| 0),
         AttachSpec::Fentry { function, .. } => fentry::btf_id(function, kernel),
+        AttachSpec::Tracepoint { category, name } => tracepoint::id(category, name, kernel).map(|_| 0),
         _ => Ok(0),
     }
 }
@@ -103,6 +105,7 @@ pub fn attach(loaded: &LoadedProgram<'_>, cpus: &[u32], kernel: &Kernel) -> Resu
         AttachSpec::Begin | AttachSpec::End => Err(Reason::new("BEGIN and END are run, not attached")),
         AttachSpec::Kprobe { function, offset, ret } => kprobe::attach(loaded, function, *offset, *ret, cpus),
         AttachSpec::Fentry { .. } => fentry::attach(loaded),
+        AttachSpec::Uprobe { .. } => Err(Reason::new("uprobes are not attached yet")),
         AttachSpec::Software { config, period } => software::attach(loaded, *config, *period, cpus),
         AttachSpec::Hardware { config, period } => hardware::attach(loaded, *config, *period, cpus),
         AttachSpec::Tracepoint { category, name } => tracepoint::attach(loaded, category, name, cpus, kernel),

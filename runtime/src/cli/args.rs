@@ -13,6 +13,7 @@ use clap::builder::{PossibleValuesParser, StyledStr};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
 use pfscript_compiler::params::{ParamSpec, ParamType, ParamValue};
+use pfscript_compiler::pass_names;
 
 use crate::output::{FormName, Verbosity};
 
@@ -58,13 +59,15 @@ pub enum Mode {
     /// Show its syntax tree.
     DumpAst,
     /// Show its IR, after all passes or after the one named.
-    DumpIr(Option<String>),
+    DumpIr(String),
     /// Show its bytecode.
     DumpBytecode,
     /// Write its eBPF object.
     EmitObj(PathBuf),
     /// Name the built-in scripts.
     ListScripts,
+    /// Name what a script may name (`--reference`).
+    Reference,
 }
 
 /// The command line, understood.
@@ -119,11 +122,14 @@ fn options() -> Vec<Arg> {
         value("dump-ir", "PASS", "Show the IR, after all passes or after PASS (needs no privileges)")
             .num_args(0..=1)
             .require_equals(true)
-            .default_missing_value(""),
+            .value_parser(PossibleValuesParser::new(pass_names()))
+            .hide_possible_values(true)
+            .default_missing_value(pass_names().last().unwrap_or_default()),
         flag("dump-bytecode", "Show the bytecode beside the script's lines (needs no privileges)"),
         value("emit-obj", "FILE", "Write an eBPF object that bpftool and libbpf load")
             .value_parser(value_parser!(PathBuf)),
         flag("list-scripts", "Name the built-in scripts"),
+        flag("reference", "Name the probes, builtins and functions of the language"),
         Arg::new("help")
             .long("help")
             .short('h')
@@ -134,7 +140,7 @@ fn options() -> Vec<Arg> {
 }
 
 /// The options that exclude one another: what is done with the script.
-const MODES: [&str; 6] = ["check", "dump-ast", "dump-ir", "dump-bytecode", "emit-obj", "list-scripts"];
+const MODES: [&str; 7] = ["check", "dump-ast", "dump-ir", "dump-bytecode", "emit-obj", "list-scripts", "reference"];
 
 /// Finds the script in `words` (without the program's own name).
 pub fn scan(words: &[OsString]) -> Scan {
@@ -304,11 +310,12 @@ fn mode(matches: &ArgMatches) -> Mode {
     let flag = |name| matches.get_flag(name);
     match () {
         () if flag("list-scripts") => Mode::ListScripts,
+        () if flag("reference") => Mode::Reference,
         () if flag("check") => Mode::Check,
         () if flag("dump-ast") => Mode::DumpAst,
         () if flag("dump-bytecode") => Mode::DumpBytecode,
         () => match (matches.get_one::<String>("dump-ir"), matches.get_one::<PathBuf>("emit-obj")) {
-            (Some(pass), _) => Mode::DumpIr(Some(pass.clone()).filter(|pass| !pass.is_empty())),
+            (Some(pass), _) => Mode::DumpIr(pass.clone()),
             (_, Some(file)) => Mode::EmitObj(file.clone()),
             _ => Mode::Run,
         },
@@ -544,8 +551,8 @@ mod tests {
     fn what_to_do_is_one_thing() {
         let mode = |line| parsed(line).expect(line).mode;
         assert_eq!(mode("x.pf"), Mode::Run);
-        assert_eq!(mode("--dump-ir x.pf"), Mode::DumpIr(None));
-        assert_eq!(mode("--dump-ir=fold x.pf"), Mode::DumpIr(Some("fold".into())));
+        assert_eq!(mode("--dump-ir x.pf"), Mode::DumpIr("share_stack_slots".into()));
+        assert_eq!(mode("--dump-ir=fold_constants x.pf"), Mode::DumpIr("fold_constants".into()));
         assert_eq!(mode("--emit-obj a.o x.pf"), Mode::EmitObj("a.o".into()));
         assert!(failed("--check --dump-ast x.pf").contains("cannot be used with"));
     }

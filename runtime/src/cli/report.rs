@@ -17,6 +17,8 @@ const MOST: usize = 20;
 const LONG_LINE: usize = 400;
 /// Of a longer line so many bytes are kept before and after what is wrong.
 const AROUND: usize = 60;
+/// Stands for what was cut out.
+const DOTS: &str = "...";
 
 /// Says what is wrong with a script; ends with the number of errors.
 pub fn diagnostics(source: &SourceFile, diagnostics: &[Diagnostic]) {
@@ -93,9 +95,18 @@ impl Excerpt {
         }
         let from = line.floor_char_boundary(focus.saturating_sub(AROUND));
         let to = line.floor_char_boundary((focus + AROUND).min(body.len()));
-        self.cut.extend([(start, start + from), (start + to, start + body.len())]);
+        self.cut_out(start, start + from);
         self.text += &line[from..to];
+        self.cut_out(start + to, start + body.len());
         self.text += &line[body.len()..];
+    }
+
+    /// Notes that the script's bytes from `from` to `to` are not in the excerpt.
+    fn cut_out(&mut self, from: usize, to: usize) {
+        if from < to {
+            self.cut.push((from, to));
+            self.text += DOTS;
+        }
     }
 
     fn annotations<'a>(&self, source: &SourceFile, diagnostic: &'a Diagnostic) -> Vec<Annotation<'a>> {
@@ -111,8 +122,12 @@ impl Excerpt {
 
     /// Where the script's byte at `offset` is in the excerpt; the edge, when it was cut out.
     fn at(&self, offset: usize) -> usize {
-        let before = self.cut.iter().take_while(|&&(from, _)| from < offset);
-        offset - before.map(|&(from, to)| to.min(offset) - from).sum::<usize>()
+        let mut at = offset;
+        for &(from, to) in self.cut.iter().take_while(|&&(from, _)| from < offset) {
+            at -= to.min(offset) - from;
+            at += if to <= offset { DOTS.len() } else { 0 };
+        }
+        at
     }
 }
 
@@ -155,12 +170,18 @@ fn say(level: Level<'_>, text: &str, help: &[String]) {
     to_stderr(&text);
 }
 
-/// Text of the script or of the system, made harmless line by line.
+/// Text of the script or of the system, made harmless and readable line by line.
 fn clean(text: &str) -> String {
     let mut out = Vec::new();
     for (index, line) in text.split('\n').enumerate() {
         out.extend_from_slice(if index == 0 { b"" } else { b"\n" });
-        push_escaped(&mut out, line.as_bytes());
+        if line.len() <= LONG_LINE {
+            push_escaped(&mut out, line.as_bytes());
+        } else {
+            push_escaped(&mut out, &line.as_bytes()[..line.floor_char_boundary(2 * AROUND)]);
+            out.extend_from_slice(DOTS.as_bytes());
+            push_escaped(&mut out, &line.as_bytes()[line.ceil_char_boundary(line.len() - AROUND)..]);
+        }
     }
     String::from_utf8_lossy(&out).into_owned()
 }
@@ -216,7 +237,10 @@ x.pf:2:18: error[PF0201]: unknown builtin pidd
         let output = rendered(&text, &unknown(5_000_002, 5_000_006));
         assert!(output.starts_with("x.pf:2:5000001: error"), "{output}");
         assert!(output.len() < 1000, "{} bytes", output.len());
-        assert!(output.contains("xxxpiddyyy") && output.contains("^^^^"), "{output}");
+        let (line, marks) =
+            output.split_once("...xxx").and_then(|(_, rest)| rest.split_once('\n')).expect("a cut line");
+        let place = line.find("pidd").expect("shown") + "2 | ...xxx".len();
+        assert_eq!(marks.lines().next().and_then(|marks| marks.find("^^^^")), Some(place), "{output}");
     }
 
     #[test]
@@ -232,6 +256,14 @@ x.pf:2:18: error[PF0201]: unknown builtin pidd
         let text = "BEGIN { \x1b[2J }";
         let diagnostic = Diagnostic::error(Code("PF0101"), Span::new(8, 9), "unexpected \x1b").label("\x1b");
         assert!(!rendered(text, &diagnostic).contains('\x1b'));
+    }
+
+    #[test]
+    fn long_names_are_cut() {
+        let diagnostic = Diagnostic { message: format!("nothing is called {}!", "é".repeat(1000)), ..unknown(0, 1) };
+        let output = rendered("abc", &diagnostic);
+        assert!(output.len() < 400 && output.contains("called éé") && output.contains("é...é"), "{output}");
+        assert!(output.contains("é!\n"), "{output}");
     }
 
     #[test]

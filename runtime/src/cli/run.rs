@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use pfscript_compiler::params::ParamSpec;
-use pfscript_compiler::{Alternatives, Artifact, Options, compile, declared_params, dump_ir};
+use pfscript_compiler::{Alternatives, Artifact, Options, compile, declared_params, dump_bytecode, dump_ir, reference};
 use pfscript_grammar::{Code, Diagnostic, SourceFile, Span, ast, parse, print_ast};
 
 use crate::cli::args::{self, Args, Mode};
@@ -30,9 +30,9 @@ enum Stop {
     /// There is no script.
     NoScript(NoScript),
     /// The script is wrong.
-    Script(SourceFile, Vec<Diagnostic>),
+    Script(Box<SourceFile>, Vec<Diagnostic>),
     /// The machine will not do it.
-    Machine(SourceFile, Failure),
+    Machine(Box<SourceFile>, Failure),
     /// A file cannot be opened.
     Unopened(io::Error),
     /// A file cannot be written.
@@ -53,9 +53,10 @@ fn attempt(words: &[OsString]) -> Result<u8, Stop> {
     let options = options(&args);
     match &args.mode {
         Mode::ListScripts => print(&script::list()),
+        Mode::Reference => print(&reference()),
         Mode::DumpAst => print(&print_ast(&script, &source)),
         Mode::DumpIr(pass) => {
-            let ir = dump_ir(&script, &Kernel::new(), &options, pass.as_deref());
+            let ir = dump_ir(&script, &Kernel::new(), &options, Some(pass));
             print(&or_wrong(&source, ir)?)
         }
         mode => {
@@ -98,11 +99,6 @@ fn options(args: &Args) -> Options {
     Options { params: args.params.clone(), positional: args.positional.clone(), alternatives }
 }
 
-/// Stands in for `pfscript_compiler::dump_bytecode` until the compiler has it.
-fn dump_bytecode(_: &Artifact, _: &SourceFile) -> String {
-    String::from("the bytecode cannot be shown yet\n")
-}
-
 /// Says what is legal in the script but surely not meant.
 fn warn(source: &SourceFile, artifact: &Artifact, args: &Args) {
     if args.verbosity > Verbosity::Quiet && !artifact.warnings.is_empty() {
@@ -115,17 +111,19 @@ fn warn(source: &SourceFile, artifact: &Artifact, args: &Args) {
 
 fn trace(source: &SourceFile, artifact: &Artifact, kernel: &Kernel, args: &Args) -> Result<u8, Stop> {
     let to = destination(args.output.as_ref())?;
+    let duplicate = to.duplicate().map_err(Stop::Unopened)?;
     let mut output = Output::new(&artifact.manifest, args.form, to, args.verbosity);
     let settings = Settings {
         duration: args.duration,
         max_events: args.max_events,
         buffer_pages: args.buffer_size.map(|bytes| bytes.div_ceil(page_size())),
+        output: Some(duplicate),
         until: None,
     };
     match session::run(artifact, kernel, settings, &mut output) {
         // The kernel's convention: of an exit code eight bits are seen.
         Ok(code) => Ok(code as u8),
-        Err(failure) => Err(Stop::Machine(source.clone(), failure)),
+        Err(failure) => Err(Stop::Machine(Box::new(source.clone()), failure)),
     }
 }
 
@@ -153,7 +151,7 @@ fn finish(written: io::Result<()>) -> Result<u8, Stop> {
 }
 
 fn or_wrong<T>(source: &SourceFile, result: Result<T, Vec<Diagnostic>>) -> Result<T, Stop> {
-    result.map_err(|diagnostics| Stop::Script(source.clone(), diagnostics))
+    result.map_err(|diagnostics| Stop::Script(Box::new(source.clone()), diagnostics))
 }
 
 impl Stop {

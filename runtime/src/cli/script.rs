@@ -5,15 +5,12 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use pfscript_grammar::SourceFile;
+use pfscript_grammar::{MAX_SCRIPT_BYTES, SourceFile};
 
 use crate::cli::args::ScriptRef;
 
 /// The scripts that are part of the binary: name and text. The first is run when none is named.
 pub const BUILT_IN: &[(&str, &str)] = &[("pagefault", include_str!("../../../scripts/pagefault.pf"))];
-
-/// A larger script is surely no script (and an endless one must not fill the memory), in bytes.
-const LARGEST: u64 = 64 << 20;
 
 /// Why there is no script to work on.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,10 +44,7 @@ pub fn read(script: &ScriptRef) -> Result<SourceFile, NoScript> {
 
 fn read_from(title: &str, from: io::Result<impl Read>, name: &OsStr) -> Result<SourceFile, NoScript> {
     let mut bytes = Vec::new();
-    match from.and_then(|from| from.take(LARGEST + 1).read_to_end(&mut bytes)) {
-        Ok(_) if bytes.len() as u64 > LARGEST => {
-            Err(NoScript::Unusable(format!("{title}: not a script, it is larger than {} MB", LARGEST >> 20)))
-        }
+    match from.and_then(|from| from.take(MAX_SCRIPT_BYTES as u64 + 1).read_to_end(&mut bytes)) {
         Ok(_) => accept(title, bytes),
         Err(error) => Err(unreadable(title, name, &error)),
     }
@@ -58,6 +52,12 @@ fn read_from(title: &str, from: io::Result<impl Read>, name: &OsStr) -> Result<S
 
 /// Takes the bytes for a script if they are text.
 fn accept(title: &str, bytes: Vec<u8>) -> Result<SourceFile, NoScript> {
+    if bytes.len() > MAX_SCRIPT_BYTES {
+        return Err(NoScript::Unusable(format!(
+            "{title}: not a script, it is larger than {} KiB",
+            MAX_SCRIPT_BYTES >> 10
+        )));
+    }
     let is_empty = bytes.iter().all(u8::is_ascii_whitespace);
     if is_empty {
         return Err(NoScript::Unusable(format!("{title}: the script is empty")));
@@ -185,6 +185,6 @@ mod tests {
     #[test]
     fn endless_input_is_refused() {
         let endless = read_from("x", Ok(io::repeat(b'a')), OsStr::new("x"));
-        assert_eq!(endless.err(), Some(NoScript::Unusable("x: not a script, it is larger than 64 MB".into())));
+        assert_eq!(endless.err(), Some(NoScript::Unusable("x: not a script, it is larger than 1024 KiB".into())));
     }
 }

@@ -27,6 +27,8 @@ pub fn datum<'a>(ty: &'a DataType, bytes: &'a [u8]) -> Datum<'a> {
     match ty {
         DataType::Int { bytes: width, signed } => Datum::Int(integer(bytes, *width, *signed)),
         DataType::Str { len } => Datum::Text(text(&bytes[..bytes.len().min(*len as usize)])),
+        DataType::KernelStack | DataType::UserStack => Datum::Int(integer(bytes, 8, true)),
+        DataType::Moment(_) => Datum::Int(integer(bytes, 8, false)),
         DataType::Tuple(members) => Datum::Tuple(members, bytes),
     }
 }

@@ -65,6 +65,9 @@ impl Losses {
             account.told = true;
             begun.push(match account.what {
                 CounterKind::RecordsLost => records_begun(),
+                CounterKind::StacksLost => {
+                    "stacks are lost: the stack map is full or two stacks fell on one place".into()
+                }
                 CounterKind::MapFull(map) => {
                     let (name, entries) = self.maps.get(map.0 as usize).cloned().unwrap_or_default();
                     format!(
@@ -85,6 +88,7 @@ impl Losses {
     pub fn totals(&self) -> Vec<String> {
         let total = |account: &Account| match account.what {
             CounterKind::RecordsLost => records_total(account.count),
+            CounterKind::StacksLost => format!("{} lost", plural(account.count, "stack")),
             CounterKind::MapFull(map) => {
                 let (name, entries) = self.maps.get(map.0 as usize).cloned().unwrap_or_default();
                 format!("map {name} is full ({entries} entries): {} dropped", plural(account.count, "update"))

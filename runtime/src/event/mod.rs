@@ -6,6 +6,7 @@ pub mod lost;
 pub mod order;
 pub mod poll;
 pub mod ring;
+pub mod sequence;
 
 use pfscript_compiler::manifest::{Constant, DataType, FieldPlace};
 

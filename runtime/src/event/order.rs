@@ -4,31 +4,24 @@
 //! timestamp lies before the *previous* look into the buffers and is [`HOLD`] old. Whatever had
 //! happened by then has had a whole round to get into its buffer. A record that comes later than
 //! that is released at once, out of order, and counted.
-//!
-//! Timestamps are taken after the atomic addition whose result a record reports, so two CPUs may
-//! take theirs the other way round. Where a layout has a [`Sequence`], records of one key are put
-//! in the order of their counts: the timestamps stay where they are, the payloads change places.
+//! Where two CPUs' clocks contradict the counts that records carry, `sequence.rs` puts it right.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 
-use pfscript_compiler::manifest::{Action, DataType, FieldPlace, RecordHeader, RecordLayout, Sequence};
+use pfscript_compiler::manifest::RecordLayout;
 
-use super::{Arena, Entry, read_integer};
+use super::Arena;
+use super::sequence::Sequencer;
 
 /// The least age of a record that is released, in ns.
 pub const HOLD: u64 = 10_000_000;
-/// The largest inversion of two CPUs' timestamps that is put right, in ns: beyond it a lower
-/// count means that the element was deleted or cleared in between.
-const MAX_SKEW: u64 = 5_000_000;
 /// An arena larger than this is given back when it has become idle.
 const KEEP_BYTES: usize = 1 << 20;
 
 /// Records on their way into one order.
 #[derive(Debug)]
 pub struct Orderer {
-    layouts: Vec<Layout>,
+    sequencer: Sequencer,
     arena: Arena,
     /// Where what is still held is copied to when the rest has been released.
     spare: Vec<u8>,
@@ -38,71 +31,13 @@ pub struct Orderer {
     last_released: u64,
     late: u64,
     malformed: u64,
-    last_counts: HashMap<u64, (i128, u32), BuildHasherDefault<Finished>>,
-}
-
-/// What of a record layout matters for the order.
-#[derive(Debug)]
-struct Layout {
-    size: u32,
-    sequence: Option<SequencePlace>,
-}
-
-/// Where a record has the key and the count of its sequence.
-#[derive(Debug)]
-struct SequencePlace {
-    key: Vec<Range<usize>>,
-    count: usize,
-    bytes: usize,
-    signed: bool,
-}
-
-impl SequencePlace {
-    fn new(layout: &RecordLayout, sequence: &Sequence) -> Option<Self> {
-        let place = |index: &usize| match &layout.fields.get(*index)?.place {
-            FieldPlace::At { offset, ty } => Some((*offset as usize, ty)),
-            FieldPlace::Timestamp | FieldPlace::Constant(_) => None,
-        };
-        let key = sequence.key.iter().filter_map(place).map(|(offset, ty)| offset..offset + size_of_type(ty)).collect();
-        match place(&sequence.count)? {
-            (count, DataType::Int { bytes, signed }) => {
-                Some(Self { key, count, bytes: usize::from(*bytes), signed: *signed })
-            }
-            _ => None,
-        }
-    }
-
-    fn count(&self, record: &[u8]) -> Option<i128> {
-        read_integer(record, self.count, self.bytes, self.signed)
-    }
-
-    fn same_key(&self, one: &[u8], other: &[u8]) -> bool {
-        self.key.iter().all(|range| one.get(range.clone()) == other.get(range.clone()))
-    }
-}
-
-fn size_of_type(ty: &DataType) -> usize {
-    match ty {
-        DataType::Int { bytes, .. } => usize::from(*bytes),
-        DataType::Str { len } => *len as usize,
-        DataType::Tuple(members) => {
-            members.iter().map(|member| member.offset as usize + size_of_type(&member.ty)).max().unwrap_or(0)
-        }
-    }
 }
 
 impl Orderer {
     /// An order for records of `layouts`.
     pub fn new(layouts: &[RecordLayout]) -> Self {
-        let layout = |layout: &RecordLayout| {
-            let sequence = match &layout.action {
-                Action::Emit { sequence: Some(sequence) } => SequencePlace::new(layout, sequence),
-                _ => None,
-            };
-            Layout { size: layout.size, sequence }
-        };
         Self {
-            layouts: layouts.iter().map(layout).collect(),
+            sequencer: Sequencer::new(layouts),
             arena: Arena::default(),
             spare: Vec::new(),
             old: 0,
@@ -110,7 +45,6 @@ impl Orderer {
             last_released: 0,
             late: 0,
             malformed: 0,
-            last_counts: HashMap::default(),
         }
     }
 
@@ -165,7 +99,7 @@ impl Orderer {
             let entry = self.arena.entries[taken];
             self.last_released = self.last_released.max(entry.timestamp);
             taken += 1;
-            match record(&self.layouts, &self.arena.bytes, &entry) {
+            match self.sequencer.record(&self.arena.bytes, &entry) {
                 Some((layout, bytes)) => flow = take(layout, bytes),
                 None => self.malformed += 1,
             }
@@ -183,12 +117,7 @@ impl Orderer {
             return;
         }
         entries.sort_by_key(|entry| entry.timestamp);
-        let several_cpus = entries.iter().any(|entry| entry.cpu != entries[0].cpu);
-        if several_cpus && self.layouts.iter().any(|layout| layout.sequence.is_some()) {
-            for at in inversions(&self.layouts, bytes, entries, &mut self.last_counts) {
-                put_in_sequence(&self.layouts, bytes, entries, at);
-            }
-        }
+        self.sequencer.put_right(bytes, entries);
     }
 
     /// Drops the first `taken` entries and moves the bytes of the others together.
@@ -214,120 +143,14 @@ impl Orderer {
     }
 }
 
-/// The layout and the bytes, without padding, of a record; `None` when it fits no layout.
-fn record<'a>(layouts: &[Layout], bytes: &'a [u8], entry: &Entry) -> Option<(usize, &'a [u8])> {
-    let record = bytes.get(entry.offset..entry.offset + entry.len as usize)?;
-    let id = record.get(RecordHeader::ID as usize..RecordHeader::SIZE as usize)?;
-    let id = u32::from_le_bytes(id.try_into().ok()?) as usize;
-    Some((id, record.get(..layouts.get(id)?.size as usize)?))
-}
-
-/// The layout's index, the sequence and the bytes of a record that is part of one.
-fn member<'a>(layouts: &'a [Layout], bytes: &'a [u8], entry: &Entry) -> Option<(usize, &'a SequencePlace, &'a [u8])> {
-    let (id, record) = record(layouts, bytes, entry)?;
-    Some((id, layouts[id].sequence.as_ref()?, record))
-}
-
-/// Entries whose count is not above the last one of the same key, from another CPU; one for each
-/// key where that happens.
-fn inversions(
-    layouts: &[Layout],
-    bytes: &[u8],
-    entries: &[Entry],
-    last_counts: &mut HashMap<u64, (i128, u32), BuildHasherDefault<Finished>>,
-) -> Vec<usize> {
-    let mut found: Vec<(u64, usize)> = Vec::new();
-    last_counts.clear();
-    for (at, entry) in entries.iter().enumerate() {
-        let Some((id, place, record)) = member(layouts, bytes, entry) else { continue };
-        let Some(count) = place.count(record) else { continue };
-        let hash = hash_key(id, place, record);
-        let last = last_counts.insert(hash, (count, entry.cpu));
-        if last.is_some_and(|(last, cpu)| count <= last && cpu != entry.cpu) && !found.iter().any(|&(h, _)| h == hash) {
-            found.push((hash, at));
-        }
-    }
-    found.into_iter().map(|(_, at)| at).collect()
-}
-
-/// Puts the records with the key of entry `at` in the order of their counts.
-fn put_in_sequence(layouts: &[Layout], bytes: &mut [u8], entries: &mut [Entry], at: usize) {
-    let Some((id, place, model)) = member(layouts, bytes, &entries[at]) else { return };
-    let mut run: Vec<(usize, i128)> = Vec::new();
-    let mut runs = Vec::new();
-    for (position, entry) in entries.iter().enumerate() {
-        let Some((_, _, record)) = member(layouts, bytes, entry).filter(|&(other, _, _)| other == id) else { continue };
-        let Some(count) = place.count(record).filter(|_| place.same_key(model, record)) else { continue };
-        if starts_anew(&run, entries, entry, count) {
-            runs.push(std::mem::take(&mut run));
-        }
-        run.push((position, count));
-    }
-    runs.push(run);
-    for run in runs {
-        reorder(&run, bytes, entries);
-    }
-}
-
-/// Whether the element began anew before this record, so that a lower count is the true order:
-/// a CPU's own records are in order, no count comes twice, and clocks do not differ by much.
-fn starts_anew(run: &[(usize, i128)], entries: &[Entry], entry: &Entry, count: i128) -> bool {
-    let same_cpu_was_further = |&(position, earlier): &(usize, i128)| {
-        earlier == count || (entries[position].cpu == entry.cpu && earlier > count)
-    };
-    let gap = run.last().map_or(0, |&(position, _)| entry.timestamp - entries[position].timestamp);
-    gap > MAX_SKEW || run.iter().any(same_cpu_was_further)
-}
-
-/// Sorts the payloads of a run by count; the timestamps stay where they are.
-fn reorder(run: &[(usize, i128)], bytes: &mut [u8], entries: &mut [Entry]) {
-    let mut payloads: Vec<(i128, Entry)> = run.iter().map(|&(position, count)| (count, entries[position])).collect();
-    payloads.sort_by_key(|&(count, _)| count);
-    let timestamps: Vec<u64> = run.iter().map(|&(position, _)| entries[position].timestamp).collect();
-    for ((&(position, _), (_, payload)), timestamp) in run.iter().zip(payloads).zip(timestamps) {
-        entries[position] = Entry { timestamp, ..payload };
-        let header = payload.offset + RecordHeader::TIMESTAMP as usize;
-        bytes[header..header + 8].copy_from_slice(&timestamp.to_le_bytes());
-    }
-}
-
-/// A hash of the layout and the key: equal keys are compared byte by byte before anything moves.
-fn hash_key(id: usize, place: &SequencePlace, record: &[u8]) -> u64 {
-    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mix = |hash: u64, word: u64| (hash.rotate_left(23) ^ word).wrapping_mul(FACTOR);
-    let words = place.key.iter().flat_map(|range| record.get(range.clone()).unwrap_or(&[]).chunks(8)).map(|chunk| {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        u64::from_le_bytes(word)
-    });
-    words.fold(mix(0, id as u64), mix)
-}
-
-/// Takes a hash for what it is.
-#[derive(Clone, Copy, Debug, Default)]
-struct Finished(u64);
-
-impl Hasher for Finished {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        // Only `u64` keys are hashed; this serves any other.
-        self.0 = bytes.iter().fold(self.0, |hash, &byte| hash.rotate_left(8) ^ u64::from(byte));
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash ^ hash >> 32;
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use pfscript_compiler::manifest::RecordField;
+    use pfscript_compiler::manifest::{Action, DataType, FieldPlace, RecordField, Sequence};
     use pfscript_grammar::Span;
 
     use super::*;
+    use crate::event::sequence::MAX_SKEW;
+    use crate::event::{Entry, read_integer};
 
     /// timestamp, id, key (u32), count (u64)
     const SIZE: u32 = 24;

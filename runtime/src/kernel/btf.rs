@@ -220,7 +220,8 @@ impl Btf {
         self.find(kind::TYPEDEF, EVENT_ARGS, name).is_some()
     }
 
-    /// The layout of the record of the events of `class`.
+    /// The layout of the record of the events of `class`. BTF does not tell `__data_loc` of
+    /// characters from that of other elements: all are taken for characters.
     pub fn event_fields(&self, class: &str) -> Option<Vec<TracepointField>> {
         let (_, record) = self.find(kind::STRUCT, RAW_EVENT, class)?;
         let mut fields = Vec::new();

@@ -9,7 +9,9 @@ pub mod tracefs;
 
 use std::cell::OnceCell;
 
-use pfscript_compiler::kernel::{FormatSource, KernelInfo, TracepointFormat, Unavailable};
+use pfscript_compiler::kernel::{
+    FormatSource, KernelInfo, Signature, StructId, StructMember, TracepointFormat, Unavailable,
+};
 use pfscript_compiler::manifest::AttachSpec;
 
 use btf::Btf;
@@ -106,6 +108,26 @@ impl KernelInfo for Kernel {
         names.into_iter().map(|name| (category_of(&name).to_owned(), name)).collect()
     }
 
+    fn function(&self, _: &str) -> Result<Signature, Unavailable> {
+        Err(Unavailable::Unknown("the arguments of functions are not read yet".into()))
+    }
+
+    fn functions(&self, _: &str) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn raw_tracepoint(&self, _: &str) -> Result<Signature, Unavailable> {
+        Err(Unavailable::Unknown("the arguments of raw tracepoints are not read yet".into()))
+    }
+
+    fn structure(&self, _: &str) -> Result<StructId, Unavailable> {
+        Err(Unavailable::Unknown("structures are not read yet".into()))
+    }
+
+    fn members(&self, _: StructId) -> Result<Vec<StructMember>, Unavailable> {
+        Err(Unavailable::Unknown("structures are not read yet".into()))
+    }
+
     fn offers(&self, attach: &AttachSpec) -> Result<(), Unavailable> {
         match attach {
             AttachSpec::Begin | AttachSpec::End => Ok(()),
@@ -114,6 +136,7 @@ impl KernelInfo for Kernel {
                 Err(Unavailable::Unknown("whether there is a hardware counter shows only when it is opened".into()))
             }
             AttachSpec::Kprobe { function, .. } => self.offers_kprobe(function),
+            AttachSpec::Uprobe { .. } => Ok(()),
             AttachSpec::Fentry { function, .. } => self.offers_fentry(function),
             AttachSpec::Tracepoint { category, name } => self.offers_tracepoint(category, name),
             AttachSpec::RawTracepoint { name } => self.offers_raw_tracepoint(name),
@@ -133,5 +156,48 @@ fn category_of(name: &str) -> &str {
         Some("sys") => "raw_syscalls",
         Some(prefix) => prefix,
         None => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The running kernel says the same in its two languages; without root there is only one.
+    #[test]
+    fn tracefs_and_btf_agree() {
+        let kernel = Kernel::new();
+        let (Ok(tracefs), Ok(_)) = (kernel.tracefs(), kernel.btf()) else { return };
+        let events = [
+            ("sched", "sched_process_free"),
+            ("sched", "sched_process_exec"),
+            ("sched", "sched_switch"),
+            ("sched", "sched_wakeup"),
+            ("kmem", "kmalloc"),
+            ("raw_syscalls", "sys_enter"),
+        ];
+        for (category, name) in events {
+            let by_btf = kernel.format_by_btf(name).expect("BTF has every record of these");
+            assert_eq!(tracefs.format(category, name), Ok(by_btf.fields), "{category}:{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_found() {
+        let kernel = Kernel::new();
+        if kernel.btf().is_ok() {
+            let nothing = AttachSpec::RawTracepoint { name: "no_such_tracepoint".into() };
+            assert_eq!(kernel.offers(&nothing), Err(Unavailable::NotFound));
+            assert_eq!(kernel.tracepoint("sched", "no_such_tracepoint"), Err(Unavailable::NotFound));
+        }
+    }
+
+    #[test]
+    fn a_known_tracepoint_has_a_layout_without_any_kernel() {
+        let kernel = Kernel::new();
+        let format = kernel.built_in_format("sched", "sched_process_free").expect("is built in");
+        assert_eq!(format.source, FormatSource::BuiltIn);
+        assert!(format.fields.is_sorted_by_key(|field| field.offset));
+        assert!(format.fields.iter().any(|field| field.name == "pid"));
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A script with several `emit` statements has one header with the columns of all of them, so
 //! that every record has the same fields: those that its event does not have stay empty. The text
-//! of `printf` is a column too. A map printed by the script starts a table of its own.
+//! of `printf` is a column too. Maps printed by the script make tables of their own, one for those
+//! with the same columns.
 
 use std::cell::RefCell;
 use std::io;
@@ -26,9 +27,17 @@ pub struct Csv {
     writer: csv::Writer<Shared>,
     written: Shared,
     columns: Vec<String>,
-    /// Whether the header of the events stands above the next record.
-    headed: bool,
+    header: Header,
     field: Vec<u8>,
+}
+
+/// The header that stands above the next record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Header {
+    None,
+    Events,
+    /// Of maps whose values have these columns.
+    Map(&'static [&'static str]),
 }
 
 /// Bytes that the csv writer writes and the form takes away.
@@ -51,14 +60,14 @@ impl Csv {
     pub fn new(layouts: &[RecordLayout]) -> Self {
         let written = Shared::default();
         let writer = csv::WriterBuilder::new().flexible(true).from_writer(written.clone());
-        Self { writer, written, columns: columns(layouts), headed: false, field: Vec::new() }
+        Self { writer, written, columns: columns(layouts), header: Header::None, field: Vec::new() }
     }
 
     /// A record of all columns, each appended by `value`; nothing appended is an empty field.
     fn record(&mut self, mut value: impl FnMut(&str, &mut Vec<u8>)) -> csv::Result<()> {
-        if !self.headed {
+        if self.header != Header::Events {
             self.writer.write_record(&self.columns)?;
-            self.headed = true;
+            self.header = Header::Events;
         }
         for column in &self.columns {
             self.field.clear();
@@ -69,9 +78,11 @@ impl Csv {
     }
 
     fn rows(&mut self, info: &MapInfo, rows: &[Row], div: u64, clock: &mut Clock) -> csv::Result<()> {
-        self.headed = false;
-        let value = value_columns(&info.value);
-        self.writer.write_record(["map", "key"].iter().chain(value))?;
+        let header = Header::Map(value_columns(&info.value));
+        if self.header != header {
+            self.writer.write_record(["map", "key"].iter().chain(value_columns(&info.value)))?;
+            self.header = header;
+        }
         for row in rows {
             let key = &mut Vec::new();
             push_members(key, &info.key, &row.key, clock);
@@ -106,6 +117,7 @@ impl Form for Csv {
         let result = self.record(|column, field| {
             if column == PRINTF {
                 push_printf(field, report.format, report.values(), clock, TextForm::Escaped);
+                field.truncate(field.trim_ascii_end().len());
             }
         });
         self.take(result, out);
@@ -208,7 +220,7 @@ pid,comm,total,printf
 7,\"a,b\"\"\\n\",,
 7,,140,
 7,\"a,b\"\"\\n\",,
-,,,\"hello 140\n\"
+,,,hello 140
 ";
         assert_eq!(text(out), expected);
     }

@@ -18,7 +18,7 @@ mod sample;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -135,6 +135,14 @@ impl Destination {
         Ok(Self { terminal: file.is_terminal(), file, name })
     }
 
+    /// A second descriptor of it, to learn when its reader has gone.
+    ///
+    /// # Errors
+    /// No descriptor is free.
+    pub fn duplicate(&self) -> io::Result<OwnedFd> {
+        self.file.as_fd().try_clone_to_owned()
+    }
+
     /// Writes everything, waiting where another program made the descriptor non-blocking.
     ///
     /// # Errors
@@ -189,12 +197,6 @@ impl<'a> Output<'a> {
         Self { manifest, form, clock: Clock::new(), buffer: Vec::new(), to, verbosity }
     }
 
-    /// Sets the maps that are printed at exit off from the data before; to be called once, before
-    /// the first of them that has entries.
-    pub fn before_exit_maps(&mut self) {
-        self.form.before_exit_maps(&mut self.buffer);
-    }
-
     /// Writes out what may not wait: each line on a terminal, a full buffer elsewhere.
     fn pass_on(&mut self) -> io::Result<()> {
         if self.to.terminal || self.buffer.len() >= BUFFER { self.write_out() } else { Ok(()) }
@@ -214,7 +216,7 @@ impl Sink for Output<'_> {
             Action::Emit { .. } => self.form.event(&mut self.buffer, &report, &mut self.clock),
             Action::Printf(_) => self.form.printf(&mut self.buffer, &report, &mut self.clock),
             // The session itself sees to these.
-            Action::Exit | Action::Clear(_) | Action::Zero(_) | Action::PrintMap(_) => {}
+            Action::Exit | Action::Clear(_) | Action::Zero(_) | Action::PrintMap(_) | Action::Time(_) => {}
         }
         self.pass_on()
     }
@@ -225,6 +227,10 @@ impl Sink for Output<'_> {
         let rows = top_rows(&rows, top);
         self.form.map(&mut self.buffer, info, rows, div.unwrap_or(1).max(1), &mut self.clock);
         self.pass_on()
+    }
+
+    fn remaining_maps(&mut self) {
+        self.form.before_exit_maps(&mut self.buffer);
     }
 
     fn flush(&mut self) -> io::Result<()> {

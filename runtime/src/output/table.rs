@@ -106,7 +106,11 @@ fn type_width(ty: &DataType) -> usize {
         DataType::Int { bytes: 1, .. } => 4,
         DataType::Int { bytes: 2, .. } => 6,
         DataType::Int { .. } => 10,
-        DataType::Str { .. } | DataType::Tuple(_) => 16,
+        DataType::Str { .. }
+        | DataType::Tuple(_)
+        | DataType::KernelStack
+        | DataType::UserStack
+        | DataType::Moment(_) => 16,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use aya::maps::{MapData, MapError, MapType};
-use aya_obj::generated::{bpf_attr, bpf_cmd};
+use aya_obj::generated::{BPF_ANY, BPF_EXIST, bpf_attr, bpf_cmd};
 
 use super::bpf::{bpf, zeroed};
 use super::{Call, Refused};
@@ -108,11 +108,16 @@ impl<'a> RawMap<'a> {
     /// # Panics
     /// When `key` or `value` has not the map's size.
     pub fn update(&self, key: &[u8], value: &[u8]) -> Result<(), Refused> {
+        self.set(key, value, BPF_ANY).map(drop)
+    }
+
+    fn set(&self, key: &[u8], value: &[u8], flags: u32) -> Result<libc::c_long, Refused> {
         let mut attr = self.element(key);
         assert_eq!(value.len(), self.value_size, "the value's size is the map's");
         attr.__bindgen_anon_2.__bindgen_anon_1.value = value.as_ptr() as u64;
+        attr.__bindgen_anon_2.flags = u64::from(flags);
         // SAFETY: key and value have the sizes by which the kernel reads.
-        unsafe { bpf(Call::MapUpdate, bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut attr) }.map(drop)
+        unsafe { bpf(Call::MapUpdate, bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut attr) }
     }
 
     /// Deletes `key`; false when it did not exist.
@@ -151,11 +156,7 @@ impl<'a> RawMap<'a> {
     /// # Errors
     /// The kernel's refusal.
     pub fn delete_all(&self) -> Result<(), Refused> {
-        let mut key = vec![0; self.key_size];
-        while self.next_key(None, &mut key)? {
-            self.delete(&key)?;
-        }
-        Ok(())
+        self.for_each_key(|key| self.delete(key).map(drop))
     }
 
     /// Sets the values of all entries to zero.
@@ -164,12 +165,18 @@ impl<'a> RawMap<'a> {
     /// The kernel's refusal.
     pub fn zero_all(&self) -> Result<(), Refused> {
         let zero = vec![0; self.value_size];
+        self.for_each_key(|key| found(self.set(key, &zero, BPF_EXIST)).map(drop))
+    }
+
+    /// Visits the keys. The next one is asked for before a key is visited: from a deleted key the
+    /// kernel would start over, past all the buckets that have become empty.
+    fn for_each_key(&self, mut visit: impl FnMut(&[u8]) -> Result<(), Refused>) -> Result<(), Refused> {
         let (mut key, mut next) = (vec![0; self.key_size], vec![0; self.key_size]);
         let mut more = self.next_key(None, &mut key)?;
         while more {
-            self.update(&key, &zero)?;
             more = self.next_key(Some(&key), &mut next)?;
-            key.copy_from_slice(&next);
+            visit(&key)?;
+            std::mem::swap(&mut key, &mut next);
         }
         Ok(())
     }

@@ -43,40 +43,68 @@ impl Expander<'_> {
 
     /// The address of the element in a new current block, made if there was none. When it cannot
     /// be made that is counted, and the run goes on at `full`, or ends.
+    ///
+    /// ```text
+    ///     jump look(0)
+    /// look(tries):    element = map_lookup_elem(map, key)
+    ///                 brif element, found, miss
+    /// miss:           brif tries, fails, make
+    /// make:           map_update_elem(map, key, zeros, NOEXIST); jump look(1)
+    /// fails:          count; jump full
+    /// ```
     fn found_or_made(&mut self, inst: Inst, map: MapRef, key: &[Value], full: Option<Block>) -> Value {
         let key = self.key(inst, map, key);
-        let (found, miss) = (self.block_after(), self.cold_block());
-        let element = self.func.append_param(found, Type::Ptr);
-        let first = self.look_up(map, key);
-        self.branch_on_pointer(first, (found, vec![first]), (miss, Vec::new()));
+        if self.is_array(map) {
+            return self.found_or_gone(map, key, full);
+        }
+        let (look, found) = (self.block_after(), self.block_after());
+        let (miss, make, fails) = (self.cold_block(), self.cold_block(), self.cold_block());
+        let tries = self.func.append_param(look, Type::I64);
+        let zero = self.iconst(0);
+        self.jump(look, vec![zero]);
+        self.current = look;
+        let element = self.look_up(map, key);
+        self.branch_on_pointer(element, (found, Vec::new()), (miss, Vec::new()));
         self.current = miss;
-        if !self.is_array(map) {
-            self.make(map, key, found);
-        }
-        match full {
-            Some(block) => self.jump(block, Vec::new()),
-            None => self.effect(InstData::Return),
-        }
+        self.brif(tries, (fails, Vec::new()), (make, Vec::new()));
+        self.current = make;
+        let zeros = self.zeros(map);
+        self.update(map, key, zeros, NOEXIST);
+        let one = self.iconst(1);
+        self.jump(look, vec![one]);
+        self.current = fails;
+        self.count(CounterKind::MapFull(map));
+        self.give_up(full);
         self.current = found;
         element
     }
 
     /// The one element of an array is always there; the test for null is the verifier's wish.
+    fn found_or_gone(&mut self, map: MapRef, key: Place, full: Option<Block>) -> Value {
+        let element = self.look_up(map, key);
+        let (found, gone) = (self.block_after(), self.cold_block());
+        self.branch_on_pointer(element, (found, Vec::new()), (gone, Vec::new()));
+        self.current = gone;
+        self.give_up(full);
+        self.current = found;
+        element
+    }
+
+    fn give_up(&mut self, full: Option<Block>) {
+        match full {
+            Some(block) => self.jump(block, Vec::new()),
+            None => self.effect(InstData::Return),
+        }
+    }
+
     fn is_array(&self, map: MapRef) -> bool {
         matches!(self.tables.maps[map.0 as usize].kind, MapKind::Array | MapKind::PercpuArray)
     }
 
-    /// Inserts a zero element and goes to `found` with its address; what follows runs when the
-    /// map is full.
-    fn make(&mut self, map: MapRef, key: Place, found: Block) {
-        let fails = self.cold_block();
+    /// The address of a zero value of the map.
+    fn zeros(&mut self, map: MapRef) -> Value {
         let offset = self.tables.bss.zeros(self.tables.maps[map.0 as usize].value_size);
-        let zeros = self.push(InstData::CounterAddr { offset }, Type::Ptr);
-        self.update(map, key, zeros, NOEXIST);
-        let second = self.look_up(map, key);
-        self.branch_on_pointer(second, (found, vec![second]), (fails, Vec::new()));
-        self.current = fails;
-        self.count(CounterKind::MapFull(map));
+        self.push(InstData::CounterAddr { offset }, Type::Ptr)
     }
 
     pub(super) fn map_fetch_add(&mut self, inst: Inst, map: MapRef, key: &[Value], delta: Value) {
@@ -167,20 +195,15 @@ impl Expander<'_> {
         self.brif(failed, (fails, Vec::new()), (after, Vec::new()));
         self.current = fails;
         self.count(CounterKind::MapFull(map));
-        match must {
-            true => self.effect(InstData::Return),
-            false => self.jump(after, Vec::new()),
-        }
+        self.give_up((!must).then_some(after));
         self.current = after;
     }
 
     pub(super) fn map_delete(&mut self, inst: Inst, map: MapRef, key: &[Value]) {
-        let info = self.info(map);
         let place = self.key(inst, map, key);
         if self.is_array(map) {
             // The one element of an array cannot be removed: it is zero again.
-            let offset = self.tables.bss.zeros(info.value_size);
-            let zeros = self.push(InstData::CounterAddr { offset }, Type::Ptr);
+            let zeros = self.zeros(map);
             self.update(map, place, zeros, ANY);
             return self.become_here(inst, InstData::Iconst { imm: 1 });
         }

@@ -95,6 +95,7 @@ impl Expander<'_> {
             | InstData::LoadBytes { .. }
             | InstData::ReadStr { .. }
             | InstData::SlotLoad { .. } => self.string(inst),
+            InstData::ReadInt { user, bytes, signed, addr } => self.read_int(inst, user, (bytes, signed), addr),
             InstData::SlotStore { value, slot } => self.slot_store(value, slot),
             InstData::BytesEq { args } => self.bytes_eq(inst, args),
             InstData::MapLoad { map, key } => self.map_load(inst, map, &key),
@@ -116,6 +117,16 @@ impl Expander<'_> {
 
     fn result(&self, inst: Inst) -> Value {
         self.func.insts[inst].result.expect("an instruction with a value")
+    }
+
+    /// The helper fills the memory with zeros when it cannot read.
+    fn read_int(&mut self, inst: Inst, user: bool, (bytes, signed): (u8, bool), addr: Value) {
+        let place = Place { slot: self.func.create_slot(8), offset: 0 };
+        let (address, size) = (self.address(place), self.iconst(bytes.into()));
+        let helper = if user { Helper::ProbeReadUser } else { Helper::ProbeReadKernel };
+        self.call(helper, vec![address, size, addr], Type::I64);
+        let base = self.address(place);
+        self.become_here(inst, InstData::Load { bytes, signed, base, offset: 0 });
     }
 
     fn is_used(&self, inst: Inst) -> bool {
@@ -209,6 +220,15 @@ impl Expander<'_> {
         match ty {
             DataType::Int { bytes, .. } => self.store(*bytes, value, place),
             DataType::Str { len } => self.put_string(place, *len, value),
+            DataType::KernelStack | DataType::Moment(_) => self.store(8, value, place),
+            DataType::UserStack => {
+                self.store(8, value, place);
+                let ids = self.call(Helper::GetCurrentPidTgid, Vec::new(), Type::I64);
+                let half = self.iconst(32);
+                let args = [ids, half];
+                let pid = self.push(InstData::Binary { op: crate::ir::BinaryOp::Lshr, args }, Type::I64);
+                self.store(8, pid, place.plus(8));
+            }
             DataType::Tuple(_) => unreachable!("the checker makes no tuples of tuples"),
         }
     }

@@ -1,25 +1,13 @@
-//! Functions for the tests of the stages behind the optimiser.
+//! The probe of a page-fault counter, as lowering and expansion would make it.
 
 use pfscript_grammar::{SourceFile, Span};
 
-use crate::bpf::select;
 use crate::catalog::helpers::Helper;
-use crate::emit::{Bytecode, emit};
 use crate::ir::builder::FunctionBuilder;
 use crate::ir::function::Type;
 use crate::ir::inst::MapAddrOf;
-use crate::ir::verify::{Level, verify};
 use crate::ir::{BinaryOp, BlockCall, CmpOp, Function, InstData, Value};
 use crate::manifest::{DataType, MapInfo, MapKind, MapRef, MapValue};
-use crate::regalloc::allocate;
-
-/// All stages from the lower level to bytes.
-pub fn compile(func: &Function) -> Bytecode {
-    verify(func, Level::Lower).expect("the fixture is well formed");
-    let code = select(func);
-    let allocation = allocate(&code).expect("selection keeps the invariants");
-    emit(&code, &allocation).expect("the fixture is within the limits")
-}
 
 /// A script of the shape that [`page_fault`] pretends to come from.
 pub fn source() -> SourceFile {

@@ -1,0 +1,148 @@
+//! The bytecode of an artifact for reading: hexadecimal bytes, the verifier's notation, and the
+//! script's lines between. What is shown is decoded from the object itself.
+
+use std::fmt::Write;
+
+use pfscript_grammar::{SourceFile, Span};
+
+use crate::artifact::Artifact;
+use crate::bpf::decode::decode;
+use crate::bpf::disasm::disassemble;
+use crate::bpf::encode::SLOT_BYTES;
+use crate::bpf::inst::Inst;
+use crate::manifest::{COUNTERS_SECTION, Program};
+use crate::read_object::{ObjectProgram, read_programs};
+
+/// All programs of `artifact`, which `source` was compiled to. Lines that begin with `;` are
+/// comments.
+pub fn dump_bytecode(artifact: &Artifact, source: &SourceFile) -> String {
+    let programs = read_programs(&artifact.object).expect("an artifact holds an object of this compiler");
+    let mut out = String::new();
+    for note in &artifact.manifest.notes {
+        line(&mut out, format_args!("; note: {note}"));
+    }
+    for target in &artifact.manifest.targets {
+        let count = target.alternatives.len();
+        for (index, program) in target.alternatives.iter().enumerate() {
+            let which = if count > 1 { format!(" (alternative {} of {count})", index + 1) } else { String::new() };
+            let code = programs.iter().find(|code| code.symbol == program.symbol);
+            let code = code.expect("the object has a symbol for every program of the manifest");
+            if !out.is_empty() {
+                out.push('\n');
+            }
+            heading(&mut out, program, code, &which);
+            body(&mut out, program, code, source);
+        }
+    }
+    out
+}
+
+fn heading(out: &mut String, program: &Program, code: &ObjectProgram, which: &str) {
+    line(out, format_args!("; {}{which}", program.probe));
+    let count = code.bytes.len() / SLOT_BYTES;
+    let plural = if count == 1 { "" } else { "s" };
+    let (symbol, section) = (&program.symbol, &program.section);
+    line(out, format_args!("; program {symbol} in section {section}: {count} instruction{plural}"));
+}
+
+fn body(out: &mut String, program: &Program, code: &ObjectProgram, source: &SourceFile) {
+    let mut slots = code.bytes.chunks(SLOT_BYTES).enumerate();
+    let mut last_line = None;
+    while let Some((slot, bytes)) = slots.next() {
+        let span = program.inst_spans.get(slot).copied().unwrap_or_default();
+        script_line(out, span, source, &mut last_line);
+        let inst = decode(&code.bytes[slot * SLOT_BYTES..]).expect("an artifact holds instructions of this compiler");
+        let symbol = code.addresses.iter().find(|(at, _)| *at == slot).map(|&(_, symbol)| address(symbol, inst));
+        line(out, format_args!("{slot:>4}: {}  {}", hex(bytes), disassemble(inst, symbol.as_deref())));
+        for (slot, bytes) in slots.by_ref().take(inst.slots() - 1) {
+            line(out, format_args!("{slot:>4}: {}", hex(bytes)));
+        }
+    }
+}
+
+/// The line that `span` begins in, unless it is the one shown last.
+fn script_line(out: &mut String, span: Span, source: &SourceFile, last: &mut Option<usize>) {
+    let number = source.line_column(span.start).line;
+    if last.replace(number) != Some(number) {
+        line(out, format_args!("; {}:{number}: {}", source.name(), source.line(number).trim()));
+    }
+}
+
+/// As the verifier names it, with the symbol for the number that the map has once it is created.
+fn address(symbol: &str, inst: Inst) -> String {
+    match inst {
+        Inst::LoadImm64 { imm, .. } if symbol == COUNTERS_SECTION => format!("map[{symbol}]+{imm}"),
+        _ => format!("map[{symbol}]"),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
+}
+
+fn line(out: &mut String, text: std::fmt::Arguments) {
+    writeln!(out, "{text}").expect("writing to a string does not fail");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codegen_tests::{compile, page_fault};
+    use crate::manifest::{AttachSpec, Manifest, Target};
+    use crate::write_object::{ObjectSpec, ProgramCode, write_object};
+
+    fn artifact(source: &SourceFile) -> Artifact {
+        let code = compile(&page_fault::page_fault("any"));
+        let maps = vec![page_fault::faults_map()];
+        let program = |symbol: &str, probe: &str| Program {
+            symbol: symbol.into(),
+            section: "perf_event".into(),
+            attach: AttachSpec::Begin,
+            probe: probe.into(),
+            span: Span::new(0, 24),
+            inst_spans: code.spans.clone(),
+        };
+        let alternatives = vec![program("one", "software:page-faults:1"), program("two", "software:page-faults:2")];
+        let programs = ["one", "two"].map(|symbol| ProgramCode { symbol, section: "perf_event", bytecode: &code });
+        let object = write_object(&ObjectSpec {
+            programs: programs.into(),
+            maps: &maps,
+            has_events: true,
+            has_stacks: false,
+            bss_size: 16,
+            source,
+        });
+        let targets = vec![Target { alternatives, span: Span::new(0, 24) }];
+        let manifest = Manifest { targets, maps, bss_size: 16, notes: vec!["a remark".into()], ..Manifest::default() };
+        Artifact { object, manifest, warnings: Vec::new() }
+    }
+
+    #[test]
+    fn instructions_stand_below_their_lines() {
+        let source = page_fault::source();
+        let dump = dump_bytecode(&artifact(&source), &source);
+        let lines: Vec<&str> = dump.lines().collect();
+        assert_eq!(lines[..3], ["; note: a remark", "", "; software:page-faults:1 (alternative 1 of 2)"]);
+        assert!(lines[3].starts_with("; program one in section perf_event: "), "{}", lines[3]);
+        assert_eq!(lines[4], "; fixture.pf:2: @faults[pid]++;");
+        assert!(lines.contains(&"   1: 85 00 00 00 0e 00 00 00  call bpf_get_current_pid_tgid#14"), "{dump}");
+        assert!(lines.iter().any(|line| line.ends_with("18 01 00 00 00 00 00 00  r1 = map[faults]")), "{dump}");
+        assert!(lines.iter().any(|line| line.ends_with("= map[.bss]+8")), "{dump}");
+        assert!(lines.contains(&"; software:page-faults:2 (alternative 2 of 2)"), "{dump}");
+    }
+
+    #[test]
+    fn every_slot_is_shown_with_its_bytes() {
+        let source = page_fault::source();
+        let artifact = artifact(&source);
+        let dump = dump_bytecode(&artifact, &source);
+        let shown: Vec<u8> = dump
+            .lines()
+            .filter(|line| !line.starts_with(';') && !line.is_empty())
+            .flat_map(|line| line[6..29].split(' '))
+            .map(|byte| u8::from_str_radix(byte, 16).expect("two digits"))
+            .collect();
+        let programs = read_programs(&artifact.object).expect("an object");
+        assert_eq!(shown, programs.iter().flat_map(|program| program.bytes).copied().collect::<Vec<u8>>());
+    }
+}
