@@ -1,5 +1,6 @@
 //! Scripts with their expectations beside them: `tests/cases/FOLDER/NAME.pf` and any of
 //! `NAME.ast .err .ir .asm .out`, each of them one test. See tests/README.md for how to add one.
+//! The folder `syntax` is the grammar's own: `grammar/tests/syntax.rs` compares it without a binary.
 //!
 //! What is expected must be true on every machine: cases run in their own folder, so that no
 //! message names another, and where a tracepoint's layout was learnt is left out.
@@ -35,6 +36,9 @@ const EXPECTATIONS: &[Expectation] = &[
     Expectation { extension: "out", options: &["-q"], answer: stdout, exit: 0, needs: &[Need::Root, Need::Tracefs] },
 ];
 
+/// The folders of cases that need the binary.
+const FOLDERS: [&str; 3] = ["check", "codegen", "run"];
+
 /// Where a tracepoint's layout can come from, as the dumps put it: true of a machine, not of a script.
 const LAYOUT_SOURCES: &[&str] = &["tracefs", "the kernel's BTF", "the built-in layout"];
 
@@ -55,7 +59,7 @@ fn stderr(output: &Output) -> &[u8] {
 /// A test for each expectation, and a failing one for each file that belongs to nothing.
 fn case_trials() -> Vec<Trial> {
     let mut trials = Vec::new();
-    for folder in files(&root().join("tests/cases")) {
+    for folder in FOLDERS.map(|folder| root().join("tests/cases").join(folder)) {
         let files = files(&folder).into_iter().collect::<BTreeSet<_>>();
         for file in &files {
             let name = format!("{}/{}", file_name(&folder), file_name(file));
@@ -114,7 +118,7 @@ fn directive<'a>(script: &'a str, name: &str) -> Option<&'a str> {
 fn without_layout_source(answer: &str) -> String {
     LAYOUT_SOURCES
         .iter()
-        .fold(answer.to_owned(), |text, source| text.replace(&format!("layout from {source}"), "layout from SOURCE"))
+        .fold(answer.to_owned(), |text, source| text.replace(&format!("come from {source}"), "come from SOURCE"))
 }
 
 /// The first line that differs, with the whole answer; nothing when they are equal.
