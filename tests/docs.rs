@@ -87,3 +87,13 @@ fn every_script_is_built_in_and_told_of() {
         assert!(readme.contains(&format!("[{name}](scripts/{name}.pf)")), "README.md does not tell of {name}");
     }
 }
+
+#[test]
+fn the_readme_shows_pagefault_as_it_is() {
+    let readme = read(&root().join("README.md"));
+    let script = read(&root().join("scripts/pagefault.pf"));
+    let code = script.lines().filter(|line| !line.starts_with('#')).map(|line| line.split("//").next().unwrap_or(line));
+    for line in code.map(str::trim_end).filter(|line| !line.is_empty()) {
+        assert!(readme.lines().any(|shown| shown == line), "README.md does not show: {line}");
+    }
+}
