@@ -24,7 +24,7 @@ pub const BAD_INPUT: &[BadInput] = &[
     BadInput("unclosed_block", &["-e", "BEGIN { @a = 1;"], SCRIPT, &["BEGIN { @a = 1;"]),
     BadInput("probe_kind", &["-e", "kprob:schedule { @a = 1; }"], SCRIPT, &["kprob", "kprobe"]),
     BadInput("builtin", &["-e", "BEGIN { @a = pidd; }"], SCRIPT, &["pidd", "`pid`"]),
-    BadInput("function", &["-e", "BEGIN { prinf(\"x\"); }"], SCRIPT, &["prinf", "printf"]),
+    BadInput("function", &["-e", "BEGIN { printff(\"x\"); }"], SCRIPT, &["printff", "`printf`"]),
     BadInput(
         "tracepoint",
         &["-e", "tracepoint:sched:sched_process_fre { @a = 1; }"],
@@ -37,7 +37,7 @@ pub const BAD_INPUT: &[BadInput] = &[
     BadInput("several_errors", &["-e", "BEGIN { @a = pidd; @b = comn; }"], SCRIPT, &["pidd", "comn"]),
     BadInput("empty_program", &["-e", ""], SCRIPT, &["empty"]),
     BadInput("parameter", &["--log_stp", "5"], COMMAND_LINE, &["log_stp", "log_step"]),
-    BadInput("step_0", &["--log_step", "0"], COMMAND_LINE, &["log_step", "0", "1 or more"]),
+    BadInput("step_0", &["--log_step", "0"], COMMAND_LINE, &["log_step", "'0'", "1 or more"]),
     BadInput("step_negative", &["--log_step", "-5"], COMMAND_LINE, &["log_step", "-5", "1 or more"]),
     BadInput("step_no_number", &["--log_step", "abc"], COMMAND_LINE, &["log_step", "abc"]),
     BadInput("step_huge", &["--log_step", "99999999999999999999"], COMMAND_LINE, &["log_step", "99999999999999999999"]),

@@ -126,6 +126,9 @@ fn counted(seen: &Transcript, steps: &[u64], slack: u64) -> Result<(), String> {
     if runs.len() != steps.len() || seen.values("exit").iter().any(|code| *code != 0) {
         return Err(format!("{} of {} runs ended, exit codes {:?}", runs.len(), steps.len(), seen.values("exit")));
     }
+    if !seen.values("unheard").is_empty() {
+        return Err("SIGINT did not end it".to_owned());
+    }
     for (run, step) in runs.iter().zip(steps) {
         let run = Transcript { lines: run.to_vec(), exit: None };
         let &[own] = &run.values("faults")[..] else { return Err("the generator told no total".to_owned()) };
