@@ -8,7 +8,7 @@
 use std::future::Future;
 use std::io;
 use std::ops::ControlFlow;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
@@ -133,6 +133,8 @@ struct Session<'a> {
     begin: Vec<LoadedProgram<'a>>,
     targets: Vec<LoadedTarget<'a>>,
     end: Vec<LoadedProgram<'a>>,
+    /// Programs that were attached, kept to ask how they fared.
+    attached: Vec<LoadedProgram<'a>>,
     links: Vec<Link>,
     counters: Option<Counters<'a>>,
     events_left: Option<u64>,
@@ -205,6 +207,7 @@ impl<'a> Session<'a> {
             begin,
             targets,
             end,
+            attached: Vec::new(),
             links: Vec::new(),
             counters: loader.counters().map(Counters::of).transpose()?,
             events_left: settings.max_events,
@@ -244,6 +247,7 @@ impl<'a> Session<'a> {
             let refused = match attach::attach(&loaded.program, &self.cpus, kernel) {
                 Ok(link) => {
                     self.note_attached(&loaded);
+                    self.attached.push(loaded.program);
                     return Ok(link);
                 }
                 Err(reason) => PassedOver { probe: loaded.program.program.probe.clone(), reason },
@@ -400,6 +404,11 @@ impl<'a> Session<'a> {
         for text in self.losses.totals() {
             self.sink.warn(&text);
         }
+        for program in &self.attached {
+            if let Ok(skipped @ 1..) = sys::bpf::skipped_runs(program.as_fd()) {
+                self.sink.warn(&skipped_text(&program.program.probe, skipped));
+            }
+        }
         let (late, malformed) = (self.orderer.late(), self.orderer.malformed());
         if late > 0 {
             self.sink.note(&format!("{late} events came too late to be put in order"));
@@ -408,6 +417,11 @@ impl<'a> Session<'a> {
             self.sink.warn(&format!("{malformed} events were not understood: this is a bug in pfscript"));
         }
     }
+}
+
+fn skipped_text(probe: &str, skipped: u64) -> String {
+    let runs = if skipped == 1 { "1 run".to_owned() } else { format!("{skipped} runs") };
+    format!("the kernel skipped {runs} of {probe}, which was running already on that CPU: what it counts is too low")
 }
 
 async fn hung_up(output: Option<&AsyncFd<OwnedFd>>) {
