@@ -37,6 +37,7 @@ pub enum Call {
     Mmap,
     Fork,
     Pipe,
+    Membarrier,
 }
 
 impl fmt::Display for Call {
@@ -59,6 +60,7 @@ impl fmt::Display for Call {
             Self::Mmap => "mmap",
             Self::Fork => "fork",
             Self::Pipe => "pipe2",
+            Self::Membarrier => "membarrier",
         })
     }
 }

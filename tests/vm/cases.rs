@@ -56,7 +56,50 @@ pub const CASES: &[Case] = &[
             }
         },
     },
+    Case {
+        name: "kretprobe",
+        commands: r#"see 'kretprobe:handle_mm_fault /comm == "page_fault_gen"/ { @[retval & 3] = count(); }'"#,
+        check: |seen| shown(seen, &["@[0]: "]),
+    },
+    Case {
+        name: "arguments",
+        commands: r#"see 'fentry:handle_mm_fault /comm == "page_fault_gen"/ {
+                         @area[args.vma.vm_start <= args.address, args.address < args.vma.vm_end] = count(); }'
+                     see 'fexit:handle_mm_fault /comm == "page_fault_gen"/ {
+                         @ret[retval & 3, args.vma.vm_mm.map_count > 5] = count(); }'
+                     see 'rawtracepoint:sched_process_exit /comm == "page_fault_gen"/ {
+                         printf("%d %s\n", pid == args.p.tgid, args.p.group_leader.comm); }'"#,
+        check: |seen| shown(seen, &["@area[1, 1]: ", "@ret[0, 1]: ", "1 page_fault_gen"]),
+    },
+    Case {
+        name: "stack",
+        commands: r#"see 'kprobe:handle_mm_fault /comm == "page_fault_gen"/ { @[kstack] = count(); }'"#,
+        check: |seen| shown(seen, &["    handle_mm_fault+", "    asm_exc_page_fault+"]),
+    },
+    Case {
+        name: "wildcard",
+        commands: r#"see 'kprobe:handle_mm_f*t /comm == "page_fault_gen"/ { @[probe] = count(); }'"#,
+        check: |seen| shown(seen, &["@[kprobe:handle_mm_fault]: "]),
+    },
+    Case {
+        name: "hardware",
+        commands: r#"pfscript -e 'hardware:cpu-cycles:1000000 { @ = count(); }' --duration 1s; echo "exit=$?""#,
+        // An emulated machine may have no counters: then that must be said.
+        check: |seen| match seen.values("exit")[..] {
+            [0] => Ok(()),
+            [3] => shown(seen, &["this machine has no such hardware counter"]),
+            _ => Err("neither counted nor told why not".to_owned()),
+        },
+    },
 ];
+
+/// Checks that a transcript has each of `texts` in some line.
+fn shown(seen: &Transcript, texts: &[&str]) -> Result<(), String> {
+    match texts.iter().find(|text| !seen.lines.iter().any(|line| line.contains(**text))) {
+        Some(missing) => Err(format!("{missing:?} was not printed")),
+        None => Ok(()),
+    }
+}
 
 /// The attach point that a script of [`scripts`] keeps, by the script's name.
 const ALTERNATIVES: &[(&str, &str)] = &[
@@ -82,6 +125,9 @@ fn counted(seen: &Transcript, steps: &[u64], slack: u64) -> Result<(), String> {
     let runs = seen.lines.split(|line| line.starts_with("exit=")).skip(1).collect::<Vec<_>>();
     if runs.len() != steps.len() || seen.values("exit").iter().any(|code| *code != 0) {
         return Err(format!("{} of {} runs ended, exit codes {:?}", runs.len(), steps.len(), seen.values("exit")));
+    }
+    if !seen.values("unheard").is_empty() {
+        return Err("SIGINT did not end it".to_owned());
     }
     for (run, step) in runs.iter().zip(steps) {
         let run = Transcript { lines: run.to_vec(), exit: None };

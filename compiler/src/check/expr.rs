@@ -139,6 +139,9 @@ impl Checker<'_> {
             self.probe.read.insert(var);
             return Ok(typed(ExprKind::Var(var), self.probe.vars[var].ty.clone(), span));
         }
+        if self.probe.spoiled.iter().any(|spoiled| spoiled == name) {
+            return Err(Reported);
+        }
         let message = format!("variable ${name} is used before it is assigned");
         let mut diagnostic = Diagnostic::error(codes::UNKNOWN_VARIABLE, span, message);
         if let Some(gone) = self.probe.find_gone(name) {
@@ -147,6 +150,9 @@ impl Checker<'_> {
                 .help("assign it before that block");
         } else if let Some(near) = nearest(name, self.probe.vars.values().map(|var| var.name.as_str())) {
             diagnostic = diagnostic.help(format!("did you mean `${near}`?"));
+        } else {
+            diagnostic = diagnostic
+                .help(format!("a variable lives for one run of one probe; what is to last longer is a map, `@{name}`"));
         }
         Err(self.note(diagnostic))
     }
@@ -166,7 +172,9 @@ impl Checker<'_> {
             Some(origin) => self.builtin(origin, &builtin.ty, span),
             None => {
                 let kind = probe_kinds::of(&self.probe.attach).name;
-                self.error(codes::NOT_HERE, span, format!("{kind} probes have no `{name}`"))
+                let message = format!("{kind} probes have no `{name}`");
+                let diagnostic = Diagnostic::error(codes::NOT_HERE, span, message);
+                Err(self.note(diagnostic.help(format!("it is the {}", builtin.doc))))
             }
         }
     }
@@ -254,19 +262,38 @@ impl Checker<'_> {
         match (&lhs.ty, &rhs.ty) {
             (Type::Str { .. }, Type::Str { .. }) => self.string_binary(op, lhs, rhs, span),
             (Type::Int { .. }, Type::Int { .. }) => self.int_binary(op, lhs, rhs, span),
-            (Type::Int { .. } | Type::Str { .. }, _) => {
-                let wanted = if lhs.ty.is_int() { "an integer" } else { "a string" };
-                self.mismatch(&rhs, wanted)
-            }
+            (Type::Int { .. }, Type::Str { .. }) | (Type::Str { .. }, Type::Int { .. }) => self.unlike(op, &lhs, &rhs),
+            (Type::Int { .. } | Type::Str { .. }, _) => self.mismatch(&rhs, "an integer"),
             _ => self.mismatch(&lhs, "an integer"),
         }
+    }
+
+    /// An integer and a string.
+    fn unlike<T>(&mut self, op: ast::BinaryOp, lhs: &Expr, rhs: &Expr) -> Checked<T> {
+        let message = format!("`{}` cannot have a string on one side and an integer on the other", op.symbol());
+        let (text, number) = if lhs.ty.is_str() { (lhs, rhs) } else { (rhs, lhs) };
+        let diagnostic = Diagnostic::error(codes::TYPE_MISMATCH, text.span, message)
+            .label("this is a string")
+            .also(number.span, format!("this is {}", super::describe(&number.ty)));
+        let is_comm = matches!(text.kind, ExprKind::Str(_)) && matches!(op, ast::BinaryOp::Eq | ast::BinaryOp::Ne);
+        Err(self.note(match is_comm {
+            true => diagnostic.help(format!("names are compared with names: `comm {} \"...\"`", op.symbol())),
+            false => diagnostic.help("strings can only be compared, `==` or `!=`, with other strings"),
+        }))
     }
 
     fn string_binary(&mut self, op: ast::BinaryOp, lhs: Expr, rhs: Expr, span: Span) -> Checked<Expr> {
         let equal = match op {
             ast::BinaryOp::Eq => true,
             ast::BinaryOp::Ne => false,
-            _ => return self.mismatch(&lhs, &format!("an integer on the left of `{}`", op.symbol())),
+            _ => {
+                let message = format!("`{}` is not for strings", op.symbol());
+                let diagnostic = Diagnostic::error(codes::TYPE_MISMATCH, span, message);
+                return Err(self.note(diagnostic.help(
+                    "strings can only be compared, with `==` or `!=`; \
+                     printf and emit put several into one line",
+                )));
+            }
         };
         Ok(typed(ExprKind::StrCompare { equal, lhs: Box::new(lhs), rhs: Box::new(rhs) }, BOOL, span))
     }
@@ -275,7 +302,10 @@ impl Checker<'_> {
     pub(super) fn int_binary(&mut self, op: ast::BinaryOp, lhs: Expr, rhs: Expr, span: Span) -> Checked<Expr> {
         let is_division = matches!(op, ast::BinaryOp::Div | ast::BinaryOp::Rem);
         if is_division && constant(&rhs) == Some(0) {
-            return self.error(codes::DIVISION_BY_ZERO, rhs.span, "division by zero");
+            let diagnostic = Diagnostic::error(codes::DIVISION_BY_ZERO, rhs.span, "this divides by zero");
+            return Err(self.note(diagnostic.help(
+                "a parameter is kept from being 0 by its range, `param n = 5 in 1..;`; a variable that is 0 gives 0",
+            )));
         }
         let is_unsigned = lhs.ty.is_uint64() || rhs.ty.is_uint64();
         if let Some(op) = comparison(op, is_unsigned) {
@@ -402,6 +432,12 @@ impl Checker<'_> {
                 Some(_) => diagnostic.help(format!("`{name}` is a parameter: a constant of the compilation")),
                 None => diagnostic.help(format!("a variable is written `${name}`, a map `@{name}`")),
             };
+        } else if let ast::ExprKind::Index { base, .. } = &place.kind
+            && let ast::ExprKind::Name(name) = &base.kind
+        {
+            diagnostic = diagnostic.help(format!("a map is written with `@`: `@{name}[...]`"));
+        } else {
+            diagnostic = diagnostic.help("a variable is written `$x`, a map `@x` or `@x[key]`");
         }
         Err(self.note(diagnostic))
     }

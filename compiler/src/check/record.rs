@@ -55,7 +55,9 @@ impl Checker<'_> {
     /// `printf("format", ...)`
     pub(super) fn printf(&mut self, args: &[ast::Arg], span: Span) -> Checked<StmtKind> {
         let ast::ExprKind::Str(text) = &args[0].value.kind else {
-            return self.error(codes::FORMAT, args[0].value.span, "the format is a string literal");
+            let message = "the format must be a string literal";
+            let diagnostic = Diagnostic::error(codes::FORMAT, args[0].value.span, message);
+            return Err(self.note(diagnostic.help(r#"write `printf("%d\n", x)`, or `print(x)`"#)));
         };
         let parsed = match format::parse(text) {
             Ok(parsed) => parsed,
@@ -78,13 +80,16 @@ impl Checker<'_> {
     fn conversions_fit(&mut self, kinds: &[ConversionKind], fields: &[(String, Expr)], at: Span) -> Checked<()> {
         if kinds.len() != fields.len() {
             let message = format!("the format has {}, {} given", conversions(kinds.len()), arguments(fields.len()));
-            return self.error(codes::FORMAT, at, message);
+            let diagnostic = Diagnostic::error(codes::FORMAT, at, message);
+            return Err(self.note(diagnostic.help("each conversion (`%d`, `%s`, ...) shows one argument")));
         }
         for (kind, (_, value)) in kinds.iter().zip(fields) {
             match (kind, !value.ty.is_int()) {
                 (ConversionKind::Str, true) => {}
-                (ConversionKind::Str, false) => return self.unfit(value, "%s shows a string", "use %d"),
-                (_, true) => return self.unfit(value, "only %s shows a string", "use %s"),
+                (ConversionKind::Str, false) => {
+                    return self.unfit(value, "`%s` shows a string", "integers are shown by `%d`");
+                }
+                (_, true) => return self.unfit(value, "this conversion shows an integer", "strings are shown by `%s`"),
                 (_, false) => {}
             }
         }
