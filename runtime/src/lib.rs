@@ -10,4 +10,5 @@ pub mod load;
 pub mod maps;
 pub mod output;
 pub mod session;
+pub mod symbols;
 pub mod sys;

@@ -12,7 +12,7 @@ use aya_obj::btf::BtfFeatures;
 use aya_obj::generated::{bpf_attach_type, bpf_prog_type};
 use aya_obj::{Function, Object};
 use pfscript_compiler::Artifact;
-use pfscript_compiler::manifest::{AttachSpec, COUNTERS_SECTION, EVENTS_MAP, MapRef, Program, Target};
+use pfscript_compiler::manifest::{AttachSpec, COUNTERS_SECTION, EVENTS_MAP, MapRef, Program, STACKS_MAP, Target};
 
 use crate::attach;
 use crate::failure::{Failure, PassedOver, Reason, Rejection};
@@ -90,6 +90,11 @@ impl<'a> Loader<'a> {
     /// The array through which programs send records, if any does.
     pub fn events(&self) -> Option<&MapData> {
         self.maps.get(EVENTS_MAP)
+    }
+
+    /// The map with the stacks, if there is one.
+    pub fn stacks(&self) -> Option<&MapData> {
+        self.maps.get(STACKS_MAP)
     }
 
     /// The map with the counters and the start of tracing, if there is one.

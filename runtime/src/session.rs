@@ -8,7 +8,7 @@
 use std::future::Future;
 use std::io;
 use std::ops::ControlFlow;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::action::{Actor, Stop};
 use crate::attach::{self, Link};
+use crate::event::horizon::Horizon;
 use crate::event::lost::Losses;
 use crate::event::order::Orderer;
 use crate::event::poll::{Pace, Rings};
@@ -43,6 +44,14 @@ pub trait Sink {
     /// # Errors
     /// As [`Sink::record`].
     fn map(&mut self, map: MapRef, data: &MapData, top: Option<u64>, div: Option<u64>) -> io::Result<()>;
+
+    /// The map that stacks in records and maps refer to; called once before all else, if there is one.
+    ///
+    /// # Errors
+    /// It cannot be kept.
+    fn stacks(&mut self, _map: &MapData) -> io::Result<()> {
+        Ok(())
+    }
 
     /// The maps that are printed at the end follow; called before the first of them, if there is one.
     fn remaining_maps(&mut self) {}
@@ -96,7 +105,7 @@ enum Ending {
 /// The machine refuses (exit code 3), or the verifier found a bug of ours.
 pub fn run(artifact: &Artifact, kernel: &Kernel, settings: Settings, sink: &mut dyn Sink) -> Result<i32, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let code = runtime.block_on(async {
         let loader = Loader::new(artifact, kernel)?;
         let mut session = Session::prepare(artifact, &loader, &settings, sink)?;
         let ending = match session.start(kernel)? {
@@ -104,7 +113,10 @@ pub fn run(artifact: &Artifact, kernel: &Kernel, settings: Settings, sink: &mut 
             ControlFlow::Break(ending) => ending,
         };
         session.finish(ending)
-    })
+    });
+    // A wait for a horizon is of no more use; the threads of the runtime need not be joined.
+    runtime.shutdown_background();
+    code
 }
 
 /// A session: everything is in the kernel.
@@ -115,10 +127,14 @@ struct Session<'a> {
     cpus: Vec<u32>,
     rings: Rings,
     orderer: Orderer,
+    /// Up to when all records are known to have been in the buffers before the next look.
+    horizon: u64,
     losses: Losses,
     begin: Vec<LoadedProgram<'a>>,
     targets: Vec<LoadedTarget<'a>>,
     end: Vec<LoadedProgram<'a>>,
+    /// Programs that were attached, kept to ask how they fared.
+    attached: Vec<LoadedProgram<'a>>,
     links: Vec<Link>,
     counters: Option<Counters<'a>>,
     events_left: Option<u64>,
@@ -176,6 +192,9 @@ impl<'a> Session<'a> {
             Some(events) => Rings::open(events, &cpus, settings.buffer_pages)?,
             None => Rings::none(),
         };
+        if let Some(stacks) = loader.stacks() {
+            sink.stacks(stacks)?;
+        }
         Ok(Self {
             artifact,
             loader,
@@ -183,10 +202,12 @@ impl<'a> Session<'a> {
             cpus,
             rings,
             orderer: Orderer::new(&manifest.records),
+            horizon: 0,
             losses: Losses::new(manifest),
             begin,
             targets,
             end,
+            attached: Vec::new(),
             links: Vec::new(),
             counters: loader.counters().map(Counters::of).transpose()?,
             events_left: settings.max_events,
@@ -226,6 +247,7 @@ impl<'a> Session<'a> {
             let refused = match attach::attach(&loaded.program, &self.cpus, kernel) {
                 Ok(link) => {
                     self.note_attached(&loaded);
+                    self.attached.push(loaded.program);
                     return Ok(link);
                 }
                 Err(reason) => PassedOver { probe: loaded.program.program.probe.clone(), reason },
@@ -260,11 +282,15 @@ impl<'a> Session<'a> {
     ) -> Result<Ending, Failure> {
         let started = Instant::now();
         let mut pace = Pace::new(started);
+        let mut horizon = Horizon::default();
         // A file or a terminal is never given up by its reader.
         let output = output.and_then(|output| sys::await_hangup(output).ok());
         loop {
             if let ControlFlow::Break(ending) = self.look(&mut pace)? {
                 return Ok(ending);
+            }
+            if self.orderer.is_holding() {
+                horizon.advance();
             }
             let left = duration.map(|duration| duration.saturating_sub(started.elapsed()));
             let next = pace.wait(Instant::now());
@@ -278,6 +304,7 @@ impl<'a> Session<'a> {
                 () = tokio::time::sleep(left.unwrap_or(Duration::MAX)), if left.is_some() => {
                     return Ok(Ending::Outside(0));
                 }
+                reached = horizon.reached() => self.horizon = reached,
                 filled = self.rings.filled() => filled?,
                 () = tokio::time::sleep(next) => {}
             }
@@ -286,13 +313,12 @@ impl<'a> Session<'a> {
 
     /// Takes what is in the buffers and hands out what is ripe.
     fn look(&mut self, pace: &mut Pace) -> Result<ControlFlow<Ending>, Failure> {
-        let now = sys::monotonic_now();
         self.drain();
         if self.orderer.is_holding() {
             pace.saw_events(Instant::now());
         }
         let mut actor = Actor::new(&self.artifact.manifest, self.loader, self.sink, &mut self.events_left);
-        let flow = self.orderer.release(now, |layout, bytes| actor.act(layout, bytes));
+        let flow = self.orderer.release(self.horizon, |layout, bytes| actor.act(layout, bytes));
         self.after_release(flow)
     }
 
@@ -334,8 +360,12 @@ impl<'a> Session<'a> {
     fn finish(mut self, mut ending: Ending) -> Result<i32, Failure> {
         // A second signal now ends the process where it stands; the kernel cleans up.
         sys::process::default_signals();
-        let programs_matter = ending != Ending::BrokenPipe && !self.end.is_empty();
+        let programs_matter = ending != Ending::BrokenPipe;
         Link::detach_all(std::mem::take(&mut self.links), programs_matter);
+        if programs_matter {
+            // What still runs may have a record to send. Without a barrier it has had the time.
+            let _ = sys::process::wait_for_programs();
+        }
         if matches!(ending, Ending::Outside(_))
             && let ControlFlow::Break(earlier) = self.look_at_everything()?
         {
@@ -374,6 +404,11 @@ impl<'a> Session<'a> {
         for text in self.losses.totals() {
             self.sink.warn(&text);
         }
+        for program in &self.attached {
+            if let Ok(skipped @ 1..) = sys::bpf::skipped_runs(program.as_fd()) {
+                self.sink.warn(&skipped_text(&program.program.probe, skipped));
+            }
+        }
         let (late, malformed) = (self.orderer.late(), self.orderer.malformed());
         if late > 0 {
             self.sink.note(&format!("{late} events came too late to be put in order"));
@@ -382,6 +417,11 @@ impl<'a> Session<'a> {
             self.sink.warn(&format!("{malformed} events were not understood: this is a bug in pfscript"));
         }
     }
+}
+
+fn skipped_text(probe: &str, skipped: u64) -> String {
+    let runs = if skipped == 1 { "1 run".to_owned() } else { format!("{skipped} runs") };
+    format!("the kernel skipped {runs} of {probe}, which was running already on that CPU: what it counts is too low")
 }
 
 async fn hung_up(output: Option<&AsyncFd<OwnedFd>>) {

@@ -24,6 +24,7 @@ pub enum Call {
     BtfLoad,
     ProgLoad,
     ProgTestRun,
+    ProgInfo,
     RawTracepointOpen,
     LinkCreate,
     MapLookup,
@@ -37,6 +38,7 @@ pub enum Call {
     Mmap,
     Fork,
     Pipe,
+    Membarrier,
 }
 
 impl fmt::Display for Call {
@@ -45,6 +47,7 @@ impl fmt::Display for Call {
             Self::MapCreate => "BPF_MAP_CREATE",
             Self::BtfLoad => "BPF_BTF_LOAD",
             Self::ProgLoad => "BPF_PROG_LOAD",
+            Self::ProgInfo => "BPF_OBJ_GET_INFO_BY_FD",
             Self::ProgTestRun => "BPF_PROG_TEST_RUN",
             Self::RawTracepointOpen => "BPF_RAW_TRACEPOINT_OPEN",
             Self::LinkCreate => "BPF_LINK_CREATE",
@@ -59,6 +62,7 @@ impl fmt::Display for Call {
             Self::Mmap => "mmap",
             Self::Fork => "fork",
             Self::Pipe => "pipe2",
+            Self::Membarrier => "membarrier",
         })
     }
 }

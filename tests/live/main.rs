@@ -12,6 +12,7 @@ mod object;
 #[path = "../rig/mod.rs"]
 #[allow(dead_code, reason = "every test crate takes its part of the rig")]
 mod rig;
+mod symbols;
 mod tracer;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -28,7 +29,8 @@ const OTHER_USERS: &[Need] = &[Need::Root, Need::Command("setpriv", "util-linux"
 fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    let groups = [counts_trials(), ending_trials(), form_trials(), object_trials(), bad_input_trials()];
+    let groups =
+        [counts_trials(), ending_trials(), form_trials(), symbol_trials(), object_trials(), bad_input_trials()];
     libtest_mimic::run(&arguments, groups.into_iter().flatten().collect()).exit();
 }
 
@@ -67,6 +69,17 @@ fn form_trials() -> Vec<Trial> {
         live("forms/json", forms::json),
         live("forms/csv", forms::csv),
         live("forms/file", forms::into_file),
+    ]
+}
+
+fn symbol_trials() -> Vec<Trial> {
+    vec![
+        live("symbols/uprobe", symbols::uprobe),
+        live("symbols/uretprobe", symbols::uretprobe),
+        live("symbols/user_stack", symbols::user_stack),
+        live("symbols/kernel_stack", symbols::kernel_stack),
+        live("symbols/kernel_types", symbols::kernel_types),
+        live("symbols/moments", symbols::moments),
     ]
 }
 

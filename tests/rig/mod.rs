@@ -1,7 +1,8 @@
-//! What the tests share: needs that a machine may lack, and the truth about reported counts.
+//! What the tests share: needs that a machine may lack, random choices, and the truth about reported counts.
 
 pub mod multiples;
 pub mod need;
+pub mod random;
 
 use std::process::{Command, Stdio};
 

@@ -78,15 +78,40 @@ const TEXT: Type = Type::Str { len: 0 };
 pub static BUILTINS: &[Builtin] = &[
     Builtin {
         name: "arg0",
-        doc: "first argument of the function or raw tracepoint",
+        doc: "first argument of the function (kprobe, uprobe) or raw tracepoint",
         ty: UINT64,
         origin: |at| argument(at, 0),
     },
-    Builtin { name: "arg1", doc: "second argument", ty: UINT64, origin: |at| argument(at, 1) },
-    Builtin { name: "arg2", doc: "third argument", ty: UINT64, origin: |at| argument(at, 2) },
-    Builtin { name: "arg3", doc: "fourth argument", ty: UINT64, origin: |at| argument(at, 3) },
-    Builtin { name: "arg4", doc: "fifth argument", ty: UINT64, origin: |at| argument(at, 4) },
-    Builtin { name: "arg5", doc: "sixth argument", ty: UINT64, origin: |at| argument(at, 5) },
+    Builtin {
+        name: "arg1",
+        doc: "second argument (kprobe, uprobe, rawtracepoint)",
+        ty: UINT64,
+        origin: |at| argument(at, 1),
+    },
+    Builtin {
+        name: "arg2",
+        doc: "third argument (kprobe, uprobe, rawtracepoint)",
+        ty: UINT64,
+        origin: |at| argument(at, 2),
+    },
+    Builtin {
+        name: "arg3",
+        doc: "fourth argument (kprobe, uprobe, rawtracepoint)",
+        ty: UINT64,
+        origin: |at| argument(at, 3),
+    },
+    Builtin {
+        name: "arg4",
+        doc: "fifth argument (kprobe, uprobe, rawtracepoint)",
+        ty: UINT64,
+        origin: |at| argument(at, 4),
+    },
+    Builtin {
+        name: "arg5",
+        doc: "sixth argument (kprobe, uprobe, rawtracepoint)",
+        ty: UINT64,
+        origin: |at| argument(at, 5),
+    },
     Builtin {
         name: "cgroup",
         doc: "cgroup v2 id of the current process",
@@ -163,7 +188,12 @@ pub static BUILTINS: &[Builtin] = &[
         ty: UINT32,
         origin: |_| Some(Origin::Read(Source::Helper(Helper::GetPrandomU32))),
     },
-    Builtin { name: "retval", doc: "value that the function returned", ty: INT64, origin: return_value },
+    Builtin {
+        name: "retval",
+        doc: "value that the function returned (kretprobe, uretprobe, fexit)",
+        ty: INT64,
+        origin: return_value,
+    },
     Builtin {
         name: "tid",
         doc: "thread id of the current thread",

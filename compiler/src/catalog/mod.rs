@@ -1,6 +1,8 @@
 //! What a script may name, one row each: syntax, documentation, type, and where the value comes
 //! from. Nothing outside this folder compares names.
 
+use std::cmp::Reverse;
+
 pub mod builtins;
 pub mod codes;
 pub mod functions;
@@ -19,7 +21,8 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     let allowed = (name.chars().count() / 3).max(1);
     let near = |candidate: &'a str| {
         let distance = strsim::damerau_levenshtein(&name.to_lowercase(), &candidate.to_lowercase());
-        (distance <= allowed).then_some((distance, candidate))
+        // Of two as near, the longer: a letter is sooner forgotten than added.
+        (distance <= allowed).then_some((distance, Reverse(candidate.len()), candidate))
     };
-    candidates.into_iter().filter_map(near).min().map(|(_, candidate)| candidate)
+    candidates.into_iter().filter_map(near).min().map(|(_, _, candidate)| candidate)
 }

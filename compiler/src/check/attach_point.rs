@@ -132,8 +132,14 @@ impl Checker<'_> {
     fn wrong_parts<T>(&mut self, kind: &ProbeKind, point: &ast::AttachPoint, failure: ParseFailure) -> Checked<T> {
         let diagnostic = match failure {
             ParseFailure::Shape => {
-                let message = format!("a {} probe is written `{}`", kind.name, kind.syntax);
-                Diagnostic::error(codes::PROBE_SYNTAX, point.span, message)
+                let message = format!("`{}` probes are written `{}`", kind.name, kind.syntax);
+                let diagnostic = Diagnostic::error(codes::PROBE_SYNTAX, point.span, message);
+                match self.category_of(point) {
+                    Some(category) => {
+                        diagnostic.help(format!("did you mean `{}:{category}:{}`?", kind.name, point.parts[0].name))
+                    }
+                    None => diagnostic,
+                }
             }
             ParseFailure::Part(index, why) => {
                 let part = &point.parts[index];
@@ -151,6 +157,12 @@ impl Checker<'_> {
             }
         };
         Err(self.note(diagnostic))
+    }
+
+    /// The category of the tracepoint that a lone part names.
+    fn category_of(&self, point: &ast::AttachPoint) -> Option<String> {
+        let [only] = point.parts.as_slice() else { return None };
+        self.kernel.tracepoints().into_iter().find(|(_, name)| *name == only.name).map(|(category, _)| category)
     }
 
     fn no_such_tracepoint<T>(&mut self, point: &Point) -> Checked<T> {

@@ -51,6 +51,9 @@ impl Checker<'_> {
         let mut diagnostic = Diagnostic::error(codes::UNKNOWN_FUNCTION, callee.span, message);
         if let Some(near) = nearest(&callee.name, FUNCTIONS.iter().map(|row| row.name)) {
             diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
+        } else {
+            let names: Vec<&str> = FUNCTIONS.iter().map(|row| row.name).collect();
+            diagnostic = diagnostic.help(format!("the functions are {}", names.join(", ")));
         }
         Err(self.note(diagnostic))
     }
@@ -74,7 +77,10 @@ impl Checker<'_> {
                 let diagnostic = Diagnostic::error(codes::NOT_HERE, span, message);
                 return Err(self.note(diagnostic.help(format!("it is written `{}`", row.syntax))));
             }
-            _ => return self.error(codes::NO_VALUE, span, format!("{}() has no value", row.name)),
+            _ => {
+                let diagnostic = Diagnostic::error(codes::NO_VALUE, span, format!("{}() has no value", row.name));
+                return Err(self.note(diagnostic.help("call it in a statement of its own")));
+            }
         };
         Ok(Expr { kind, ty, span })
     }

@@ -63,11 +63,7 @@ impl Checker<'_> {
 
     /// An expression as a plain value: an address is a number.
     fn value(&mut self, expr: &ast::Expr) -> Checked<Expr> {
-        let checked = self.expr(expr)?;
-        Ok(match checked.ty {
-            Type::Pointer(_) => Expr { ty: UINT64, ..checked },
-            _ => checked,
-        })
+        Ok(as_number(self.expr(expr)?))
     }
 
     /// An expression that is an integer.
@@ -87,7 +83,13 @@ impl Checker<'_> {
 
     /// An expression that can be part of a key or be printed: data, or a stack.
     pub(super) fn shown_expr(&mut self, expr: &ast::Expr) -> Checked<Expr> {
-        let checked = self.value(expr)?;
+        let checked = self.expr(expr)?;
+        self.shown(checked)
+    }
+
+    /// The same of an expression that is checked already.
+    pub(super) fn shown(&mut self, checked: Expr) -> Checked<Expr> {
+        let checked = as_number(checked);
         match checked.ty {
             Type::Int { .. } | Type::Str { .. } | Type::Stack { .. } | Type::Moment(_) => Ok(checked),
             _ => self.mismatch(&checked, "an integer or a string"),
@@ -139,6 +141,9 @@ impl Checker<'_> {
             self.probe.read.insert(var);
             return Ok(typed(ExprKind::Var(var), self.probe.vars[var].ty.clone(), span));
         }
+        if self.probe.spoiled.iter().any(|spoiled| spoiled == name) {
+            return Err(Reported);
+        }
         let message = format!("variable ${name} is used before it is assigned");
         let mut diagnostic = Diagnostic::error(codes::UNKNOWN_VARIABLE, span, message);
         if let Some(gone) = self.probe.find_gone(name) {
@@ -147,6 +152,9 @@ impl Checker<'_> {
                 .help("assign it before that block");
         } else if let Some(near) = nearest(name, self.probe.vars.values().map(|var| var.name.as_str())) {
             diagnostic = diagnostic.help(format!("did you mean `${near}`?"));
+        } else {
+            diagnostic = diagnostic
+                .help(format!("a variable lives for one run of one probe; what is to last longer is a map, `@{name}`"));
         }
         Err(self.note(diagnostic))
     }
@@ -166,7 +174,9 @@ impl Checker<'_> {
             Some(origin) => self.builtin(origin, &builtin.ty, span),
             None => {
                 let kind = probe_kinds::of(&self.probe.attach).name;
-                self.error(codes::NOT_HERE, span, format!("{kind} probes have no `{name}`"))
+                let message = format!("{kind} probes have no `{name}`");
+                let diagnostic = Diagnostic::error(codes::NOT_HERE, span, message);
+                Err(self.note(diagnostic.help(format!("it is the {}", builtin.doc))))
             }
         }
     }
@@ -254,19 +264,38 @@ impl Checker<'_> {
         match (&lhs.ty, &rhs.ty) {
             (Type::Str { .. }, Type::Str { .. }) => self.string_binary(op, lhs, rhs, span),
             (Type::Int { .. }, Type::Int { .. }) => self.int_binary(op, lhs, rhs, span),
-            (Type::Int { .. } | Type::Str { .. }, _) => {
-                let wanted = if lhs.ty.is_int() { "an integer" } else { "a string" };
-                self.mismatch(&rhs, wanted)
-            }
+            (Type::Int { .. }, Type::Str { .. }) | (Type::Str { .. }, Type::Int { .. }) => self.unlike(op, &lhs, &rhs),
+            (Type::Int { .. } | Type::Str { .. }, _) => self.mismatch(&rhs, "an integer"),
             _ => self.mismatch(&lhs, "an integer"),
         }
+    }
+
+    /// An integer and a string.
+    fn unlike<T>(&mut self, op: ast::BinaryOp, lhs: &Expr, rhs: &Expr) -> Checked<T> {
+        let message = format!("`{}` cannot have a string on one side and an integer on the other", op.symbol());
+        let (text, number) = if lhs.ty.is_str() { (lhs, rhs) } else { (rhs, lhs) };
+        let diagnostic = Diagnostic::error(codes::TYPE_MISMATCH, text.span, message)
+            .label("this is a string")
+            .also(number.span, format!("this is {}", super::describe(&number.ty)));
+        let is_comm = matches!(text.kind, ExprKind::Str(_)) && matches!(op, ast::BinaryOp::Eq | ast::BinaryOp::Ne);
+        Err(self.note(match is_comm {
+            true => diagnostic.help(format!("names are compared with names: `comm {} \"...\"`", op.symbol())),
+            false => diagnostic.help("strings can only be compared, `==` or `!=`, with other strings"),
+        }))
     }
 
     fn string_binary(&mut self, op: ast::BinaryOp, lhs: Expr, rhs: Expr, span: Span) -> Checked<Expr> {
         let equal = match op {
             ast::BinaryOp::Eq => true,
             ast::BinaryOp::Ne => false,
-            _ => return self.mismatch(&lhs, &format!("an integer on the left of `{}`", op.symbol())),
+            _ => {
+                let message = format!("`{}` is not for strings", op.symbol());
+                let diagnostic = Diagnostic::error(codes::TYPE_MISMATCH, span, message);
+                return Err(self.note(diagnostic.help(
+                    "strings can only be compared, with `==` or `!=`; \
+                     printf and emit put several into one line",
+                )));
+            }
         };
         Ok(typed(ExprKind::StrCompare { equal, lhs: Box::new(lhs), rhs: Box::new(rhs) }, BOOL, span))
     }
@@ -275,7 +304,10 @@ impl Checker<'_> {
     pub(super) fn int_binary(&mut self, op: ast::BinaryOp, lhs: Expr, rhs: Expr, span: Span) -> Checked<Expr> {
         let is_division = matches!(op, ast::BinaryOp::Div | ast::BinaryOp::Rem);
         if is_division && constant(&rhs) == Some(0) {
-            return self.error(codes::DIVISION_BY_ZERO, rhs.span, "division by zero");
+            let diagnostic = Diagnostic::error(codes::DIVISION_BY_ZERO, rhs.span, "this divides by zero");
+            return Err(self.note(diagnostic.help(
+                "a parameter is kept from being 0 by its range, `param n = 5 in 1..;`; a variable that is 0 gives 0",
+            )));
         }
         let is_unsigned = lhs.ty.is_uint64() || rhs.ty.is_uint64();
         if let Some(op) = comparison(op, is_unsigned) {
@@ -293,7 +325,11 @@ impl Checker<'_> {
     fn ternary(&mut self, cond: &ast::Expr, then: &ast::Expr, otherwise: &ast::Expr, span: Span) -> Checked<Expr> {
         let cond = self.condition(cond);
         let (then, otherwise) = (self.value(then), self.value(otherwise));
-        let (cond, then, otherwise) = (cond?, then?, otherwise?);
+        let (cond, then, otherwise) = match (cond, then, otherwise) {
+            // `@m = new ? comm : @m`: one side tells what the other is going to be.
+            (_, Ok(known), Err(_)) | (_, Err(_), Ok(known)) if !self.is_settled => return Ok(known),
+            (cond, then, otherwise) => (cond?, then?, otherwise?),
+        };
         let ty = match then.ty.join(&otherwise.ty) {
             Some(ty) if ty.is_int() => ty.widened(),
             Some(ty) if ty.is_str() => ty,
@@ -370,8 +406,11 @@ impl Checker<'_> {
     ) -> Checked<Expr> {
         match &place.kind {
             ast::ExprKind::Map(element) => {
+                // Before the key, which may hold an element of this very map.
+                self.note_assigned(element);
+                let map = self.map_named(&element.map);
+                self.learn_value(map, Value::Data(delta.ty.widened()), span)?;
                 let element = self.element(element)?;
-                self.learn_value(element.map, Value::Data(delta.ty.widened()), span)?;
                 let ty = self.element_type(element.map, span)?;
                 Ok(typed(ExprKind::MapAdd { element, delta: Box::new(delta), result }, ty, span))
             }
@@ -395,8 +434,22 @@ impl Checker<'_> {
                 Some(_) => diagnostic.help(format!("`{name}` is a parameter: a constant of the compilation")),
                 None => diagnostic.help(format!("a variable is written `${name}`, a map `@{name}`")),
             };
+        } else if let ast::ExprKind::Index { base, .. } = &place.kind
+            && let ast::ExprKind::Name(name) = &base.kind
+        {
+            diagnostic = diagnostic.help(format!("a map is written with `@`: `@{name}[...]`"));
+        } else {
+            diagnostic = diagnostic.help("a variable is written `$x`, a map `@x` or `@x[key]`");
         }
         Err(self.note(diagnostic))
+    }
+}
+
+/// An address is a number.
+fn as_number(expr: Expr) -> Expr {
+    match expr.ty {
+        Type::Pointer(_) => Expr { ty: UINT64, ..expr },
+        _ => expr,
     }
 }
 

@@ -13,6 +13,11 @@ use crate::ir::BinaryOp;
 use crate::kernel::{FieldKind, KernelType, Signature, StructId, StructMember, TracepointFormat, Unavailable};
 use crate::manifest::AttachSpec;
 
+/// The first bytes of a tracepoint's record, where the common fields are. Programs must not read
+/// them: the kernel keeps a pointer of its own there (`tp_prog_is_valid_access` in
+/// `kernel/trace/bpf_trace.c`).
+const TRACEPOINT_RESERVED: u32 = 8;
+
 impl Checker<'_> {
     /// `base.field` or `base->field`.
     pub(super) fn field(&mut self, base: &ast::Expr, field: &ast::Ident, span: Span) -> Checked<Expr> {
@@ -132,10 +137,23 @@ impl Checker<'_> {
             let text = self.probe.text.clone();
             return self.unknown_field(&text, field, format.fields.iter().map(|field| field.name.as_str()).collect());
         };
+        if found.offset < TRACEPOINT_RESERVED {
+            return self.reserved_field(field, span);
+        }
         match (builtins::field_type(found.kind), i16::try_from(found.offset)) {
             (Some(ty), Ok(offset)) => Ok(typed(ExprKind::Read(Source::Context { offset, kind: found.kind }), ty, span)),
             _ => self.not_supported(span, "a field that is neither an integer nor text"),
         }
+    }
+
+    /// A field that is in the record, but not in what a program sees of it.
+    fn reserved_field<T>(&mut self, field: &ast::Ident, span: Span) -> Checked<T> {
+        let message = format!("the kernel shows programs no `{}`", field.name);
+        let diagnostic = Diagnostic::error(codes::NOT_HERE, span, message);
+        Err(self.note(match field.name.as_str() {
+            "common_pid" => diagnostic.help("the thread is called `tid`"),
+            _ => diagnostic.help("of a tracepoint's fields, programs see those behind the common ones"),
+        }))
     }
 
     /// A parameter of a function or raw tracepoint: the context is an array of 64-bit words.

@@ -27,7 +27,11 @@ struct Shape {
     key_span: Span,
     value: Option<Value>,
     value_span: Span,
+    /// Something is assigned to an element, be its type known or not.
+    is_assigned: bool,
     declared: Option<(MapKind, u32)>,
+    /// A statement that writes to it is wrong.
+    is_spoiled: bool,
     span: Span,
 }
 
@@ -50,13 +54,28 @@ impl MapTable {
                 key_span: name.span,
                 value: None,
                 value_span: name.span,
+                is_assigned: false,
                 declared: None,
+                is_spoiled: false,
                 span: name.span,
             };
             self.shapes.push(shape);
             self.shapes.len() - 1
         });
         MapRef(index as u32)
+    }
+
+    /// Takes integers for a map that is only assigned values that depend on the map itself, as in
+    /// `@n = @n * 2 + 1`. Whether there was one.
+    pub fn assume_integers(&mut self) -> bool {
+        let unknown = self.shapes.iter_mut().find(|shape| shape.is_assigned && shape.value.is_none());
+        unknown.map(|shape| shape.value = Some(Value::Data(super::types::INT64))).is_some()
+    }
+
+    /// Lets nothing more be said about a map that a wrong statement would have written.
+    pub fn spoil(&mut self, name: &ast::Ident) {
+        let map = self.find_or_add(name);
+        self.shapes[map.0 as usize].is_spoiled = true;
     }
 
     /// What the map holds, as far as is known.
@@ -187,6 +206,12 @@ impl Checker<'_> {
         self.maps.find_or_add(name)
     }
 
+    /// `@m[key] = ...;`
+    pub(super) fn note_assigned(&mut self, element: &ast::MapElement) {
+        let map = self.map_named(&element.map);
+        self.maps.shapes[map.0 as usize].is_assigned = true;
+    }
+
     /// `@m[key]`: checks the key, and lets the map learn from it.
     pub(super) fn element(&mut self, element: &ast::MapElement) -> Checked<Element> {
         let map = self.map_named(&element.map);
@@ -197,19 +222,19 @@ impl Checker<'_> {
 
     /// The parts of a key; `@m[(a, b)]` is `@m[a, b]`.
     pub(super) fn key_parts(&mut self, keys: &[ast::Expr]) -> Checked<Vec<Expr>> {
-        let mut parts = Vec::with_capacity(keys.len());
-        for key in keys {
-            match &key.kind {
-                ast::ExprKind::Tuple(elements) => parts.extend(self.key_parts(elements)?),
-                _ => match self.shown_expr(key)? {
-                    part if matches!(part.ty, Type::Moment(_)) => {
-                        return self.mismatch(&part, "an integer or a string");
-                    }
-                    part => parts.push(part),
-                },
-            }
+        // All of them, for each may have its errors, or teach a map something.
+        let parts: Vec<Checked<Vec<Expr>>> = keys.iter().map(|key| self.key_part(key)).collect();
+        Ok(parts.into_iter().collect::<Checked<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+
+    fn key_part(&mut self, key: &ast::Expr) -> Checked<Vec<Expr>> {
+        match &key.kind {
+            ast::ExprKind::Tuple(elements) => self.key_parts(elements),
+            _ => match self.shown_expr(key)? {
+                part if matches!(part.ty, Type::Moment(_)) => self.mismatch(&part, "an integer or a string"),
+                part => Ok(vec![part]),
+            },
         }
-        Ok(parts)
     }
 
     pub(super) fn learn_key(&mut self, map: MapRef, keys: &[Expr], at: Span) -> Checked<()> {
@@ -232,7 +257,7 @@ impl Checker<'_> {
         let (name, first, known) = (shape.name.clone(), shape.key_span, describe_key(known));
         let message = format!("map @{name} is used with two kinds of keys");
         let diagnostic = Diagnostic::error(codes::KEY_SHAPE, span, message)
-            .label(format!("here the key is {}", describe_key(&found)))
+            .label(format!("here with {}", describe_key(&found)))
             .also(first, format!("first used here with {known}"))
             .help("give the second use a map of its own, or the same key");
         Err(self.note(diagnostic))
@@ -257,8 +282,13 @@ impl Checker<'_> {
         }
         let known = shape.value.as_ref().map(describe_value).unwrap_or_default();
         let (name, first) = (shape.name.clone(), shape.value_span);
-        let message = format!("map @{name} holds {known}, this is {}", describe_value(&value));
+        let is_reset = matches!((&shape.value, &value), (Some(Value::Aggregate(_)), Value::Data(_)));
+        let message = format!("map @{name} holds {known}, it cannot be given {} too", describe_value(&value));
         let diagnostic = Diagnostic::error(codes::VALUE_SHAPE, span, message).also(first, "first written here");
+        let diagnostic = match is_reset {
+            true => diagnostic.help(format!("`zero(@{name})` or `clear(@{name})` lets it start again")),
+            false => diagnostic.help("use a map of its own for the other"),
+        };
         Err(self.note(diagnostic))
     }
 
@@ -278,12 +308,17 @@ impl Checker<'_> {
     }
 
     fn never_written<T>(&mut self, map: MapRef, at: Span) -> Checked<T> {
+        if self.maps.shapes[map.0 as usize].is_spoiled {
+            return Err(super::Reported);
+        }
         let name = self.maps.shapes[map.0 as usize].name.clone();
         let message = format!("map @{name} is read, but never written");
         let mut diagnostic = Diagnostic::error(codes::UNKNOWN_MAP, at, message);
         let written = self.maps.shapes.iter().filter(|shape| shape.value.is_some()).map(|shape| shape.name.as_str());
         if let Some(near) = nearest(&name, written) {
-            diagnostic = diagnostic.help(format!("there is a map @{near}"));
+            diagnostic = diagnostic.help(format!("did you mean `@{near}`?"));
+        } else {
+            diagnostic = diagnostic.help("write to it in a probe, as in `@m[pid]++` or `@m = nsecs`");
         }
         Err(self.note(diagnostic))
     }

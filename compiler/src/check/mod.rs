@@ -92,7 +92,7 @@ impl<'a> Checker<'a> {
             if self.is_settled {
                 return targets;
             }
-            self.is_settled = self.maps == before;
+            self.is_settled = self.maps == before && !self.maps.assume_integers();
         }
     }
 
@@ -138,7 +138,10 @@ impl<'a> Checker<'a> {
         let mut stmts = Vec::with_capacity(block.stmts.len());
         for stmt in &block.stmts {
             // An error is noted; the statements behind it are checked all the same.
-            let _ = self.stmt(stmt, &mut stmts);
+            let noted = self.diagnostics.len();
+            if self.stmt(stmt, &mut stmts).is_err() {
+                self.spoil(stmt, self.diagnostics.len() > noted);
+            }
         }
         self.probe.scopes.pop();
         stmts
@@ -157,6 +160,23 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// Remembers what a wrong statement would have written, so that nothing that only follows from
+    /// its error is said. Of a map that takes a said error: its type may just not be known yet.
+    fn spoil(&mut self, stmt: &ast::Stmt, is_said: bool) {
+        match &stmt.kind {
+            ast::StmtKind::Let { name, .. } => self.probe.spoiled.push(name.name.clone()),
+            ast::StmtKind::Assign { place, .. } | ast::StmtKind::Expr(place) => {
+                let place = if let ast::ExprKind::IncDec { place, .. } = &place.kind { place } else { place };
+                match &place.kind {
+                    ast::ExprKind::Var(name) => self.probe.spoiled.push(name.clone()),
+                    ast::ExprKind::Map(element) if is_said => self.maps.spoil(&element.map),
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+    }
+
     fn warn_of_unused_params(&mut self) {
         for (name, span) in self.params.unused() {
             let message = format!("parameter `{name}` is never used");
@@ -167,6 +187,8 @@ impl<'a> Checker<'a> {
     fn finish(mut self, targets: Vec<CheckedTarget>) -> Result<CheckedProgram, Vec<Diagnostic>> {
         self.diagnostics.sort_by_key(|diagnostic| diagnostic.primary.span.start);
         if self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+            // Warnings wait: many only follow from errors, as what a misspelt name should have used.
+            self.diagnostics.retain(|diagnostic| diagnostic.severity == Severity::Error);
             return Err(self.diagnostics);
         }
         let maps = self.maps.into_infos();
@@ -187,14 +209,20 @@ impl<'a> Checker<'a> {
 
     fn mismatch<T>(&mut self, found: &Expr, wanted: &str) -> Checked<T> {
         let message = format!("{wanted} is needed here, this is {}", describe(&found.ty));
-        self.error(codes::TYPE_MISMATCH, found.span, message)
+        let diagnostic = Diagnostic::error(codes::TYPE_MISMATCH, found.span, message);
+        Err(self.note(match found.ty {
+            Type::Str { .. } if wanted == "an integer" => {
+                diagnostic.help("strings can only be compared, `==` or `!=`, with other strings")
+            }
+            Type::Time => diagnostic.help("`nsecs` is the moment as a number; `time` is for emit()"),
+            _ => diagnostic,
+        }))
     }
 }
 
 /// A type as a message names it.
 fn describe(ty: &Type) -> String {
     match ty {
-        Type::None => "a call without a value".into(),
         Type::Int { .. } => format!("an integer ({ty})"),
         Type::Str { .. } => "a string".into(),
         Type::Time | Type::Moment(_) => "a moment in time".into(),

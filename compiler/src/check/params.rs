@@ -15,6 +15,11 @@ use crate::params::{ParamSpec, ParamType, ParamValue};
 pub fn declared_params(script: &ast::Script) -> Result<Vec<ParamSpec>, Vec<Diagnostic>> {
     let mut diagnostics = Vec::new();
     let declared = declarations(script);
+    for (at, param) in declared.iter().enumerate() {
+        if let Some(earlier) = declared[..at].iter().find(|earlier| earlier.name.name == param.name.name) {
+            diagnostics.push(declared_twice(&param.name, earlier.name.span));
+        }
+    }
     let specs = declared.iter().filter_map(|param| spec(param, &mut diagnostics)).map(|(spec, _)| spec).collect();
     if diagnostics.is_empty() { Ok(specs) } else { Err(diagnostics) }
 }
@@ -40,9 +45,7 @@ impl ParamTable {
         for param in &declarations(script) {
             let Some((spec, ty)) = spec(param, diagnostics) else { continue };
             if let Some(earlier) = self.entries.iter().find(|entry| entry.name == spec.name) {
-                let message = format!("parameter `{}` is declared twice", spec.name);
-                let diagnostic = Diagnostic::error(codes::NAME_TAKEN, param.name.span, message);
-                diagnostics.push(diagnostic.also(earlier.span, "first declared here"));
+                diagnostics.push(declared_twice(&param.name, earlier.span));
                 continue;
             }
             let given = options.params.iter().find(|(name, _)| *name == spec.name).map(|(_, value)| value.clone());
@@ -72,6 +75,13 @@ impl ParamTable {
     pub fn unused(&self) -> Vec<(String, Span)> {
         self.entries.iter().filter(|entry| !entry.is_used).map(|entry| (entry.name.clone(), entry.span)).collect()
     }
+}
+
+fn declared_twice(name: &ast::Ident, earlier: Span) -> Diagnostic {
+    let message = format!("parameter `{}` is declared twice", name.name);
+    Diagnostic::error(codes::NAME_TAKEN, name.span, message)
+        .also(earlier, "first declared here")
+        .help("give one of them another name")
 }
 
 /// The declared parameters, and those that calls of `getopt("name", default, "help")` declare;

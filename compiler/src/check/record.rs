@@ -14,21 +14,26 @@ use crate::manifest::{
 impl Checker<'_> {
     /// `emit(time, pid, n = @count)`
     pub(super) fn emit(&mut self, args: &[ast::Arg], span: Span) -> Checked<StmtKind> {
-        let mut fields: Vec<(String, Expr)> = Vec::with_capacity(args.len());
-        for arg in args {
-            let name = self.field_name(arg)?;
-            if fields.iter().any(|(taken, _)| *taken == name) {
+        let fields: Vec<Checked<_>> = args.iter().map(|arg| self.field_of(arg)).collect();
+        let fields = fields.into_iter().collect::<Checked<Vec<(String, Expr)>>>()?;
+        for (index, (name, value)) in fields.iter().enumerate() {
+            if fields[..index].iter().any(|(taken, _)| taken == name) {
                 let message = format!("two fields are called `{name}`");
-                let diagnostic = Diagnostic::error(codes::FIELD_NAME, arg.value.span, message);
+                let diagnostic = Diagnostic::error(codes::FIELD_NAME, value.span, message);
                 return Err(self.note(diagnostic.help("give one of them a name of its own: `name = value`")));
             }
-            let value = self.expr(&arg.value)?;
-            if value.ty == Type::None {
-                return self.mismatch(&value, "an integer or a string");
-            }
-            fields.push((name, value));
         }
         Ok(self.record(Action::Emit { sequence: None }, fields, span))
+    }
+
+    /// An argument of `emit`: its name and value.
+    fn field_of(&mut self, arg: &ast::Arg) -> Checked<(String, Expr)> {
+        let (name, value) = (self.field_name(arg), self.expr(&arg.value));
+        let (name, value) = (name?, value?);
+        match value.ty {
+            Type::Time => Ok((name, value)),
+            _ => Ok((name, self.shown(value)?)),
+        }
     }
 
     /// The given name, or the last name of what is written.
@@ -50,16 +55,16 @@ impl Checker<'_> {
     /// `printf("format", ...)`
     pub(super) fn printf(&mut self, args: &[ast::Arg], span: Span) -> Checked<StmtKind> {
         let ast::ExprKind::Str(text) = &args[0].value.kind else {
-            return self.error(codes::FORMAT, args[0].value.span, "the format is a string literal");
+            let message = "the format must be a string literal";
+            let diagnostic = Diagnostic::error(codes::FORMAT, args[0].value.span, message);
+            return Err(self.note(diagnostic.help(r#"write `printf("%d\n", x)`, or `print(x)`"#)));
         };
         let parsed = match format::parse(text) {
             Ok(parsed) => parsed,
             Err(why) => return self.error(codes::FORMAT, args[0].value.span, why),
         };
-        let mut fields = Vec::with_capacity(args.len() - 1);
-        for arg in &args[1..] {
-            fields.push((String::new(), self.shown_expr(&arg.value)?));
-        }
+        let fields: Vec<Checked<_>> = args[1..].iter().map(|arg| self.shown_expr(&arg.value)).collect();
+        let fields = fields.into_iter().map(|field| Ok((String::new(), field?))).collect::<Checked<Vec<_>>>()?;
         let conversions: Vec<ConversionKind> = parsed
             .pieces
             .iter()
@@ -75,13 +80,16 @@ impl Checker<'_> {
     fn conversions_fit(&mut self, kinds: &[ConversionKind], fields: &[(String, Expr)], at: Span) -> Checked<()> {
         if kinds.len() != fields.len() {
             let message = format!("the format has {}, {} given", conversions(kinds.len()), arguments(fields.len()));
-            return self.error(codes::FORMAT, at, message);
+            let diagnostic = Diagnostic::error(codes::FORMAT, at, message);
+            return Err(self.note(diagnostic.help("each conversion (`%d`, `%s`, ...) shows one argument")));
         }
         for (kind, (_, value)) in kinds.iter().zip(fields) {
             match (kind, !value.ty.is_int()) {
                 (ConversionKind::Str, true) => {}
-                (ConversionKind::Str, false) => return self.unfit(value, "%s shows a string", "use %d"),
-                (_, true) => return self.unfit(value, "only %s shows a string", "use %s"),
+                (ConversionKind::Str, false) => {
+                    return self.unfit(value, "`%s` shows a string", "integers are shown by `%d`");
+                }
+                (_, true) => return self.unfit(value, "this conversion shows an integer", "strings are shown by `%s`"),
                 (_, false) => {}
             }
         }

@@ -22,6 +22,10 @@ pub struct ProbeScope {
     pub scopes: Vec<Vec<Var>>,
     /// The variables that are read somewhere.
     pub read: EntitySet<Var>,
+    /// Names of variables whose value was wrong: nothing more is said about them.
+    pub spoiled: Vec<String>,
+    /// How often the place is written out by the `unroll`s around it.
+    pub copies: i64,
     /// How many loops are open.
     pub loops: u32,
 }
@@ -42,6 +46,8 @@ impl ProbeScope {
             vars: PrimaryMap::new(),
             scopes: vec![Vec::new()],
             read: EntitySet::new(),
+            spoiled: Vec::new(),
+            copies: 1,
             loops: 0,
         }
     }

@@ -57,7 +57,10 @@ impl Checker<'_> {
 
     fn in_loop(&mut self, kind: StmtKind, span: Span) -> Checked<StmtKind> {
         match self.probe.loops {
-            0 => self.error(codes::OUTSIDE_LOOP, span, "there is no loop here"),
+            0 => {
+                let diagnostic = Diagnostic::error(codes::OUTSIDE_LOOP, span, "there is no loop around this");
+                Err(self.note(diagnostic.help("`return` leaves the probe")))
+            }
             _ => Ok(kind),
         }
     }
@@ -86,6 +89,9 @@ impl Checker<'_> {
         {
             return Ok(aggregate);
         }
+        if let ast::ExprKind::Map(element) = &place.kind {
+            self.note_assigned(element);
+        }
         match op {
             None => self.plain_assign(place, value, span),
             Some(ast::BinaryOp::Add | ast::BinaryOp::Sub) => {
@@ -108,18 +114,30 @@ impl Checker<'_> {
     fn plain_assign(&mut self, place: &ast::Expr, value: &ast::Expr, span: Span) -> Checked<StmtKind> {
         match &place.kind {
             ast::ExprKind::Map(_) | ast::ExprKind::Var(_) => {
-                let value = self.data_expr(value)?;
-                self.store(place, value, span)
+                match self.data_expr(value) {
+                    Ok(value) => self.store(place, value, span),
+                    // The place may have its errors too.
+                    Err(reported) => self.keys_of(place).and(Err(reported)),
+                }
             }
             _ => self.not_a_place(place),
+        }
+    }
+
+    fn keys_of(&mut self, place: &ast::Expr) -> Checked<Vec<Expr>> {
+        match &place.kind {
+            ast::ExprKind::Map(element) => self.key_parts(&element.keys),
+            _ => Ok(Vec::new()),
         }
     }
 
     fn store(&mut self, place: &ast::Expr, value: Expr, span: Span) -> Checked<StmtKind> {
         match &place.kind {
             ast::ExprKind::Map(element) => {
+                // Before the key, which may hold an element of this very map.
+                let map = self.map_named(&element.map);
+                self.learn_value(map, Value::Data(value.ty.widened()), span)?;
                 let element = self.element(element)?;
-                self.learn_value(element.map, Value::Data(value.ty.widened()), span)?;
                 Ok(StmtKind::SetMap { element, value })
             }
             ast::ExprKind::Var(name) => {
@@ -182,7 +200,8 @@ impl Checker<'_> {
         high: &ast::Expr,
         body: &ast::Block,
     ) -> Checked<StmtKind> {
-        let (low, high) = (self.constant_expr(low, "the start of the range"), self.constant_expr(high, "its end"));
+        let (low, high) =
+            (self.constant_expr(low, "the start of the range"), self.constant_expr(high, "the end of the range"));
         self.probe.scopes.push(Vec::new());
         let counter = self.probe.declare(&var.name, INT64, var.span);
         self.probe.read.insert(counter); // counting rounds is use enough
@@ -200,15 +219,17 @@ impl Checker<'_> {
     }
 
     fn unroll(&mut self, count: &ast::Expr, body: &ast::Block) -> Checked<StmtKind> {
+        let around = self.probe.copies;
         let copies = self.positive_constant(count, "the number of copies");
-        let body = self.block(body);
-        match copies? {
-            copies @ 1..=MAX_COPIES => Ok(StmtKind::Unroll { count: copies as u32, body }),
-            copies => {
-                let message = format!("a body is unrolled at most {MAX_COPIES} times, this is {copies}");
-                self.error(codes::TOO_LONG, count.span, message)
-            }
+        self.probe.copies = around.saturating_mul(copies.unwrap_or(1));
+        let (all, body) = (self.probe.copies, self.block(body));
+        self.probe.copies = around;
+        if all <= MAX_COPIES {
+            return Ok(StmtKind::Unroll { count: copies? as u32, body });
         }
+        let message = format!("a body is written out at most {MAX_COPIES} times, this is {all}");
+        let diagnostic = Diagnostic::error(codes::TOO_LONG, count.span, message);
+        Err(self.note(diagnostic.help("`for ($i : 0..n) { ... }` runs it as often without copies")))
     }
 
     /// An expression whose value is known now.
@@ -218,7 +239,8 @@ impl Checker<'_> {
             Some(value) => Ok(value),
             None => {
                 let message = format!("{what} must be known when the script is compiled");
-                self.error(codes::NOT_CONSTANT, expr.span, message)
+                let diagnostic = Diagnostic::error(codes::NOT_CONSTANT, expr.span, message);
+                Err(self.note(diagnostic.help("use a literal, a `param`, or arithmetic on them")))
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use super::{Loop, Lowering, Place};
 use crate::check::program::{Expr, Stmt, StmtKind, Var};
+use crate::ir::function::Type as IrType;
 use crate::ir::{BinaryOp, CmpOp, InstData};
 use crate::manifest::MapValue;
 
@@ -131,7 +132,9 @@ impl Lowering<'_> {
     }
 
     fn for_range(&mut self, var: Var, low: i64, high: i64, body: &[Stmt]) {
-        let Place::Variable(counter) = self.place(var) else { return };
+        let Place::Variable(variable) = self.place(var) else { return };
+        // The body may change its variable, but not the number of rounds.
+        let counter = self.builder.declare(IrType::I64);
         let (head, run, next, after) = (
             self.builder.create_block(),
             self.builder.create_block(),
@@ -143,6 +146,7 @@ impl Lowering<'_> {
         self.builder.jump(head);
         self.builder.switch_to(head);
         let (present, high) = (self.builder.value_of(counter), self.builder.iconst(high));
+        self.builder.define(variable, present);
         let goes_on = self.builder.icmp(CmpOp::Slt, present, high);
         self.builder.brif(goes_on, run, after);
         self.loops.push(Loop { after, next });

@@ -3,13 +3,13 @@
 
 use super::{Link, c_name, or_missing, perf_event};
 use crate::failure::Reason;
-use crate::kernel::features::KprobePmu;
+use crate::kernel::features::ProbePmu;
 use crate::load::LoadedProgram;
 use crate::sys::perf::Event;
 
 /// Whether the kernel has kprobes at all.
 pub fn prerequisite() -> Result<(), Reason> {
-    KprobePmu::find()?;
+    ProbePmu::kprobe()?;
     Ok(())
 }
 
@@ -20,9 +20,9 @@ pub fn attach(
     ret: bool,
     cpus: &[u32],
 ) -> Result<Link, Reason> {
-    let KprobePmu { pmu, return_bit } = KprobePmu::find()?;
+    let pmu = ProbePmu::kprobe()?;
     let name = c_name(function)?;
-    let event = Event::Kprobe { pmu, config: u64::from(ret) << return_bit, function: &name, offset };
-    perf_event::attach_anywhere(loaded, &event, cpus)
+    let event = Event::Kprobe { pmu: pmu.pmu, config: pmu.config(ret), function: &name, offset };
+    perf_event::attach_anywhere(loaded, &[event], cpus)
         .map_err(|refused| or_missing(refused, || format!("the kernel cannot probe the function {function}")))
 }

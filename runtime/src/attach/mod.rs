@@ -13,6 +13,7 @@ mod raw_tracepoint;
 mod run_once;
 mod software;
 mod tracepoint;
+mod uprobe;
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -91,6 +92,9 @@ pub fn prerequisite(attach: &AttachSpec, kernel: &Kernel) -> Result<u32, Reason>
     match attach {
         AttachSpec::Kprobe { .. } => kprobe::prerequisite().map(|()| 0),
         AttachSpec::Fentry { function, .. } => fentry::btf_id(function, kernel),
+        AttachSpec::Uprobe { path, function, offset, .. } => {
+            uprobe::prerequisite(path, function, *offset, kernel).map(|()| 0)
+        }
         AttachSpec::Tracepoint { category, name } => tracepoint::id(category, name, kernel).map(|_| 0),
         _ => Ok(0),
     }
@@ -105,7 +109,9 @@ pub fn attach(loaded: &LoadedProgram<'_>, cpus: &[u32], kernel: &Kernel) -> Resu
         AttachSpec::Begin | AttachSpec::End => Err(Reason::new("BEGIN and END are run, not attached")),
         AttachSpec::Kprobe { function, offset, ret } => kprobe::attach(loaded, function, *offset, *ret, cpus),
         AttachSpec::Fentry { .. } => fentry::attach(loaded),
-        AttachSpec::Uprobe { .. } => Err(Reason::new("uprobes are not attached yet")),
+        AttachSpec::Uprobe { path, function, offset, ret } => {
+            uprobe::attach(loaded, (path, function, *offset), *ret, cpus, kernel)
+        }
         AttachSpec::Software { config, period } => software::attach(loaded, *config, *period, cpus),
         AttachSpec::Hardware { config, period } => hardware::attach(loaded, *config, *period, cpus),
         AttachSpec::Tracepoint { category, name } => tracepoint::attach(loaded, category, name, cpus, kernel),
@@ -116,7 +122,7 @@ pub fn attach(loaded: &LoadedProgram<'_>, cpus: &[u32], kernel: &Kernel) -> Resu
 }
 
 /// A C string of a name that has no NUL in it.
-fn c_name(name: &str) -> Result<std::ffi::CString, Reason> {
+fn c_name(name: impl Into<Vec<u8>>) -> Result<std::ffi::CString, Reason> {
     std::ffi::CString::new(name).map_err(|_| Reason::new("the name has a NUL byte in it"))
 }
 

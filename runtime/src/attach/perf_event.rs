@@ -9,8 +9,15 @@ use crate::sys::{Refused, bpf};
 
 /// Attaches to `event` on each of `cpus`.
 pub fn attach(loaded: &LoadedProgram<'_>, event: &Event<'_>, cpus: &[u32]) -> Result<Link, Refused> {
+    attach_each(loaded, cpus.iter().map(|&cpu| (event, cpu)))
+}
+
+fn attach_each<'a>(
+    loaded: &LoadedProgram<'_>,
+    events: impl Iterator<Item = (&'a Event<'a>, u32)>,
+) -> Result<Link, Refused> {
     let mut link = Link { events: Vec::new(), ties: Vec::new(), slow: false };
-    for &cpu in cpus {
+    for (event, cpu) in events {
         let event = perf::open(event, cpu)?;
         link.ties.extend(tie(loaded, &event)?);
         perf::enable(event.as_fd())?;
@@ -31,8 +38,9 @@ fn tie(loaded: &LoadedProgram<'_>, event: &OwnedFd) -> Result<Option<OwnedFd>, R
     }
 }
 
-/// Attaches to `event`, which runs the program on whichever CPU it happens: one perf event does.
-pub fn attach_anywhere(loaded: &LoadedProgram<'_>, event: &Event<'_>, cpus: &[u32]) -> Result<Link, Refused> {
-    let link = attach(loaded, event, &cpus[..cpus.len().min(1)])?;
+/// Attaches to `events`, which run the program on whichever CPU they happen: one perf event each.
+pub fn attach_anywhere(loaded: &LoadedProgram<'_>, events: &[Event<'_>], cpus: &[u32]) -> Result<Link, Refused> {
+    let one = cpus.first().copied();
+    let link = attach_each(loaded, events.iter().filter_map(|event| Some((event, one?))))?;
     Ok(Link { slow: true, ..link })
 }

@@ -25,7 +25,7 @@ pub fn attach(
     kernel: &Kernel,
 ) -> Result<Link, Reason> {
     let id = id(category, name, kernel)?;
-    perf_event::attach_anywhere(loaded, &Event::Tracepoint { id }, cpus).map_err(|refused| match refused.call {
+    perf_event::attach_anywhere(loaded, &[Event::Tracepoint { id }], cpus).map_err(|refused| match refused.call {
         // The kernel lets no program read past the end of a record.
         Call::LinkCreate if refused.errno == libc::EACCES => Reason::new(format!(
             "the record of this kernel's tracepoint is shorter than the one the script was compiled for ({refused})"

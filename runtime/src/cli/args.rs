@@ -66,6 +66,8 @@ pub enum Mode {
     EmitObj(PathBuf),
     /// Name the built-in scripts.
     ListScripts,
+    /// Say what a code means, or what all do.
+    Explain(Option<String>),
     /// Name what a script may name (`--reference`).
     Reference,
 }
@@ -129,6 +131,9 @@ fn options() -> Vec<Arg> {
         value("emit-obj", "FILE", "Write an eBPF object that bpftool and libbpf load")
             .value_parser(value_parser!(PathBuf)),
         flag("list-scripts", "Name the built-in scripts"),
+        value("explain", "CODE", "Say what a diagnostic's code means, such as PF0101; without CODE, what all mean")
+            .num_args(0..=1)
+            .default_missing_value(""),
         flag("reference", "Name the probes, builtins and functions of the language"),
         Arg::new("help")
             .long("help")
@@ -140,7 +145,8 @@ fn options() -> Vec<Arg> {
 }
 
 /// The options that exclude one another: what is done with the script.
-const MODES: [&str; 7] = ["check", "dump-ast", "dump-ir", "dump-bytecode", "emit-obj", "list-scripts", "reference"];
+const MODES: [&str; 8] =
+    ["check", "dump-ast", "dump-ir", "dump-bytecode", "emit-obj", "list-scripts", "reference", "explain"];
 
 /// Finds the script in `words` (without the program's own name).
 pub fn scan(words: &[OsString]) -> Scan {
@@ -259,7 +265,7 @@ fn param_option(param: &ParamSpec) -> Arg {
     match param.ty {
         ParamType::Bool => option.num_args(0..=1).require_equals(true).default_missing_value("true"),
         _ if param.default.is_none() => {
-            option.allow_negative_numbers(true).required_unless_present_any(["dump-ast", "list-scripts"])
+            option.allow_negative_numbers(true).required_unless_present_any(["dump-ast", "list-scripts", "explain"])
         }
         _ => option.allow_negative_numbers(true),
     }
@@ -308,15 +314,17 @@ fn understand(matches: &ArgMatches, params: &[ParamSpec]) -> Args {
 
 fn mode(matches: &ArgMatches) -> Mode {
     let flag = |name| matches.get_flag(name);
+    let text = |name| matches.get_one::<String>(name).cloned();
     match () {
         () if flag("list-scripts") => Mode::ListScripts,
         () if flag("reference") => Mode::Reference,
         () if flag("check") => Mode::Check,
         () if flag("dump-ast") => Mode::DumpAst,
         () if flag("dump-bytecode") => Mode::DumpBytecode,
-        () => match (matches.get_one::<String>("dump-ir"), matches.get_one::<PathBuf>("emit-obj")) {
-            (Some(pass), _) => Mode::DumpIr(pass.clone()),
-            (_, Some(file)) => Mode::EmitObj(file.clone()),
+        () => match (text("dump-ir"), matches.get_one::<PathBuf>("emit-obj"), text("explain")) {
+            (Some(pass), _, _) => Mode::DumpIr(pass),
+            (_, Some(file), _) => Mode::EmitObj(file.clone()),
+            (_, _, Some(code)) => Mode::Explain(Some(code).filter(|code| !code.is_empty())),
             _ => Mode::Run,
         },
     }

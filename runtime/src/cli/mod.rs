@@ -1,6 +1,7 @@
 //! The command line: what was asked for, and what is said about it.
 
 pub mod args;
+pub mod explain;
 pub mod report;
 pub mod run;
 pub mod script;

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use pfscript_compiler::params::ParamSpec;
 use pfscript_compiler::{Alternatives, Artifact, Options, compile, declared_params, dump_bytecode, dump_ir, reference};
-use pfscript_grammar::{Code, Diagnostic, SourceFile, Span, ast, parse, print_ast};
+use pfscript_grammar::{Diagnostic, SourceFile, Span, ast, parse, print_ast};
 
 use crate::cli::args::{self, Args, Mode};
+use crate::cli::explain;
 use crate::cli::report;
 use crate::cli::script::{self, NoScript};
 use crate::failure::Failure;
@@ -27,6 +28,8 @@ const WRONG_MACHINE: u8 = 3;
 enum Stop {
     /// The command line is wrong, or asked for help or version only.
     CommandLine(Box<clap::Error>),
+    /// A code that there is not.
+    NoCode(String),
     /// There is no script.
     NoScript(NoScript),
     /// The script is wrong.
@@ -53,6 +56,8 @@ fn attempt(words: &[OsString]) -> Result<u8, Stop> {
     let options = options(&args);
     match &args.mode {
         Mode::ListScripts => print(&script::list()),
+        Mode::Explain(None) => print(&explain::list()),
+        Mode::Explain(Some(code)) => print(&explain::explain(code).map_err(Stop::NoCode)?),
         Mode::Reference => print(&reference()),
         Mode::DumpAst => print(&print_ast(&script, &source)),
         Mode::DumpIr(pass) => {
@@ -89,7 +94,7 @@ fn clash(script: &ast::Script, param: &ParamSpec) -> Diagnostic {
         _ => None,
     });
     let message = format!("the parameter {} has the name of an option of pfscript", param.name);
-    Diagnostic::error(Code("PF0490"), declared.unwrap_or(Span::new(0, 0)), message)
+    Diagnostic::error(explain::PARAM_CLASH, declared.unwrap_or(Span::new(0, 0)), message)
         .help(format!("call it something else: --{} already has a meaning", param.name.replace('_', "-")))
 }
 
@@ -163,6 +168,7 @@ impl Stop {
                 let _ = error.print();
                 if error.exit_code() == 0 { DONE } else { WRONG_COMMAND_LINE }
             }
+            Self::NoCode(message) => said(&message, &[], WRONG_COMMAND_LINE),
             Self::NoScript(NoScript::Unreadable { message, help }) => said(&message, &help, WRONG_COMMAND_LINE),
             Self::NoScript(NoScript::Unusable(message)) => said(&message, &[], WRONG_SCRIPT),
             Self::Script(source, diagnostics) => {

@@ -10,7 +10,16 @@ use pfscript_grammar::{MAX_SCRIPT_BYTES, SourceFile};
 use crate::cli::args::ScriptRef;
 
 /// The scripts that are part of the binary: name and text. The first is run when none is named.
-pub const BUILT_IN: &[(&str, &str)] = &[("pagefault", include_str!("../../../scripts/pagefault.pf"))];
+pub const BUILT_IN: &[(&str, &str)] = &[
+    ("pagefault", include_str!("../../../scripts/pagefault.pf")),
+    ("minor-major", include_str!("../../../scripts/minor-major.pf")),
+    ("faults-per-second", include_str!("../../../scripts/faults-per-second.pf")),
+    ("faults-by-comm", include_str!("../../../scripts/faults-by-comm.pf")),
+    ("page-cache", include_str!("../../../scripts/page-cache.pf")),
+    ("oom-kills", include_str!("../../../scripts/oom-kills.pf")),
+    ("run-queue", include_str!("../../../scripts/run-queue.pf")),
+    ("syscalls", include_str!("../../../scripts/syscalls.pf")),
+];
 
 /// Why there is no script to work on.
 #[derive(Debug, PartialEq, Eq)]
@@ -116,7 +125,7 @@ fn is_near(wanted: &str, name: &str) -> bool {
 
 /// The built-in scripts with the first line of their comment, for `--list-scripts`.
 pub fn list() -> String {
-    let line = |&(name, text): &(&str, &str)| format!("{name:<16} {}\n", purpose(text));
+    let line = |&(name, text): &(&str, &str)| format!("{name:<17} {}\n", purpose(text));
     BUILT_IN.iter().map(line).collect()
 }
 
@@ -153,7 +162,7 @@ mod tests {
     fn the_built_in_script_is_the_default() {
         let source = read(&ScriptRef::Default).expect("built in");
         assert_eq!(source.text(), named("pagefault").expect("built in").text());
-        assert!(list().starts_with("pagefault        report a process each time"), "{}", list());
+        assert!(list().starts_with("pagefault         report a process each time"), "{}", list());
     }
 
     #[test]
@@ -171,7 +180,8 @@ mod tests {
             panic!("read")
         };
         assert!(message.ends_with("fautls.pf: there is no such file and no such built-in script"), "{message}");
-        assert_eq!(help, [format!("did you mean {path}"), "built-in scripts: pagefault".to_owned()]);
+        assert_eq!(help[0], format!("did you mean {path}"));
+        assert!(help[1].starts_with("built-in scripts: pagefault, minor-major, "), "{}", help[1]);
         let Err(NoScript::Unreadable { help, .. }) = named("pagefalt") else { panic!("read") };
         assert_eq!(help.last().map(String::as_str), Some("did you mean the built-in pagefault"));
     }

@@ -27,8 +27,9 @@ pub fn datum<'a>(ty: &'a DataType, bytes: &'a [u8]) -> Datum<'a> {
     match ty {
         DataType::Int { bytes: width, signed } => Datum::Int(integer(bytes, *width, *signed)),
         DataType::Str { len } => Datum::Text(text(&bytes[..bytes.len().min(*len as usize)])),
-        DataType::KernelStack | DataType::UserStack => Datum::Int(integer(bytes, 8, true)),
-        DataType::Moment(_) => Datum::Int(integer(bytes, 8, false)),
+        DataType::KernelStack => Datum::KernelStack(unsigned(bytes, 8) as i64),
+        DataType::UserStack => Datum::UserStack(unsigned(bytes, 8) as i64, unsigned(from(bytes, 8), 4) as u32),
+        DataType::Moment(format) => Datum::Moment(unsigned(bytes, 8), format),
         DataType::Tuple(members) => Datum::Tuple(members, bytes),
     }
 }
@@ -82,6 +83,13 @@ mod tests {
             panic!("not an integer")
         };
         assert_eq!((n.signed(), n.unsigned()), (-2, 0xffff_fffe));
+    }
+
+    #[test]
+    fn stacks_know_their_process() {
+        assert_eq!(field(&at(8, DataType::KernelStack), &RECORD), Datum::KernelStack(-0x1_ffff_fff9));
+        let bytes = [(-14_i64 as u64).to_le_bytes(), 7_u64.to_le_bytes()].concat();
+        assert_eq!(datum(&DataType::UserStack, &bytes), Datum::UserStack(-14, 7));
     }
 
     #[test]

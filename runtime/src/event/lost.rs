@@ -1,6 +1,6 @@
 //! The account of what was lost: told once when it begins and in a total at the end.
 
-use pfscript_compiler::manifest::{CounterKind, Manifest};
+use pfscript_compiler::manifest::{CounterKind, Manifest, STACKS_MAX_ENTRIES};
 
 /// Something that can be lost.
 #[derive(Clone, Debug)]
@@ -65,9 +65,10 @@ impl Losses {
             account.told = true;
             begun.push(match account.what {
                 CounterKind::RecordsLost => records_begun(),
-                CounterKind::StacksLost => {
-                    "stacks are lost: the stack map is full or two stacks fell on one place".into()
-                }
+                CounterKind::StacksLost => format!(
+                    "stacks are being lost: there is room for {STACKS_MAX_ENTRIES} different ones, and where two \
+                     fall on one place the later one is shown as none; take stacks at fewer events"
+                ),
                 CounterKind::MapFull(map) => {
                     let (name, entries) = self.maps.get(map.0 as usize).cloned().unwrap_or_default();
                     format!(
@@ -88,7 +89,9 @@ impl Losses {
     pub fn totals(&self) -> Vec<String> {
         let total = |account: &Account| match account.what {
             CounterKind::RecordsLost => records_total(account.count),
-            CounterKind::StacksLost => format!("{} lost", plural(account.count, "stack")),
+            CounterKind::StacksLost => {
+                format!("{} lost: another was in the place, they are shown as none", plural(account.count, "stack"))
+            }
             CounterKind::MapFull(map) => {
                 let (name, entries) = self.maps.get(map.0 as usize).cloned().unwrap_or_default();
                 format!("map {name} is full ({entries} entries): {} dropped", plural(account.count, "update"))
@@ -139,8 +142,9 @@ mod tests {
         let counters = vec![
             Counter { offset: 8, what: CounterKind::RecordsLost },
             Counter { offset: 16, what: CounterKind::MapFull(MapRef(0)) },
+            Counter { offset: 24, what: CounterKind::StacksLost },
         ];
-        Manifest { maps: vec![map], counters, bss_size: 24, ..Manifest::default() }
+        Manifest { maps: vec![map], counters, bss_size: 32, ..Manifest::default() }
     }
 
     fn bss(records: u64, updates: u64) -> Vec<u8> {
@@ -162,6 +166,15 @@ mod tests {
         let totals =
             ["429 events lost: the perf buffer was full", "map @faults is full (65536 entries): 2 updates dropped"];
         assert_eq!(losses.totals(), totals);
+    }
+
+    #[test]
+    fn lost_stacks_are_told() {
+        let mut losses = Losses::new(&manifest());
+        losses.read_counters(&[0_u64, 0, 0, 1].map(u64::to_le_bytes).concat());
+        let begun = losses.begun();
+        assert!(begun.len() == 1 && begun[0].contains("room for 16384 different ones"), "{begun:?}");
+        assert_eq!(losses.totals(), ["1 stack lost: another was in the place, they are shown as none"]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! order, with an account of what was lost.
 
 pub mod decode;
+pub mod horizon;
 pub mod lost;
 pub mod order;
 pub mod poll;

@@ -1,9 +1,8 @@
 //! One order for the records of all CPUs.
 //!
-//! Records are held back until nothing earlier can still come: a record is released once its
-//! timestamp lies before the *previous* look into the buffers and is [`HOLD`] old. Whatever had
-//! happened by then has had a whole round to get into its buffer. A record that comes later than
-//! that is released at once, out of order, and counted.
+//! Records are held back until nothing earlier can still come: up to the horizon that
+//! `horizon.rs` finds. A record that should come later than that all the same is released at
+//! once, out of order, and counted.
 //! Where two CPUs' clocks contradict the counts that records carry, `sequence.rs` puts it right.
 
 use std::ops::ControlFlow;
@@ -13,8 +12,6 @@ use pfscript_compiler::manifest::RecordLayout;
 use super::Arena;
 use super::sequence::Sequencer;
 
-/// The least age of a record that is released, in ns.
-pub const HOLD: u64 = 10_000_000;
 /// An arena larger than this is given back when it has become idle.
 const KEEP_BYTES: usize = 1 << 20;
 
@@ -27,7 +24,6 @@ pub struct Orderer {
     spare: Vec<u8>,
     /// Entries that were there before the last drain.
     old: usize,
-    previous_look: u64,
     last_released: u64,
     late: u64,
     malformed: u64,
@@ -41,7 +37,6 @@ impl Orderer {
             arena: Arena::default(),
             spare: Vec::new(),
             old: 0,
-            previous_look: 0,
             last_released: 0,
             late: 0,
             malformed: 0,
@@ -68,18 +63,9 @@ impl Orderer {
         self.malformed
     }
 
-    /// Hands out, in order, what is ripe: `now` is the time (CLOCK_MONOTONIC ns) *before* the
-    /// buffers were last drained. `take` gets the layout's index and the record's bytes; when it
-    /// breaks, that record counts as taken and the rest stays.
-    pub fn release<B>(&mut self, now: u64, take: impl FnMut(usize, &[u8]) -> ControlFlow<B>) -> ControlFlow<B> {
-        let before = self.previous_look.min(now.saturating_sub(HOLD));
-        self.previous_look = now;
-        self.release_until(before, take)
-    }
-
     /// Hands out everything: nothing more will come.
     pub fn release_all<B>(&mut self, take: impl FnMut(usize, &[u8]) -> ControlFlow<B>) -> ControlFlow<B> {
-        self.release_until(u64::MAX, take)
+        self.release(u64::MAX, take)
     }
 
     /// Drops everything that is held.
@@ -87,13 +73,12 @@ impl Orderer {
         self.forget(self.arena.entries.len());
     }
 
-    fn release_until<B>(
-        &mut self,
-        before: u64,
-        mut take: impl FnMut(usize, &[u8]) -> ControlFlow<B>,
-    ) -> ControlFlow<B> {
+    /// Hands out, in order, all records up to `horizon` (CLOCK_MONOTONIC ns). `take` gets the
+    /// layout's index and the record's bytes; when it breaks, that record counts as taken and the
+    /// rest stays.
+    pub fn release<B>(&mut self, horizon: u64, mut take: impl FnMut(usize, &[u8]) -> ControlFlow<B>) -> ControlFlow<B> {
         self.sort();
-        let ripe = self.arena.entries.partition_point(|entry| entry.timestamp <= before);
+        let ripe = self.arena.entries.partition_point(|entry| entry.timestamp <= horizon);
         let (mut taken, mut flow) = (0, ControlFlow::Continue(()));
         while taken < ripe && flow.is_continue() {
             let entry = self.arena.entries[taken];
@@ -207,13 +192,13 @@ mod tests {
         let mut orderer = Orderer::new(&layouts());
         let mut seen = Vec::new();
         push(&mut orderer, 0, 100, 1, 1);
-        assert!(orderer.release(HOLD + 50, collect(&mut seen)).is_continue());
+        assert!(orderer.release(99, collect(&mut seen)).is_continue());
         assert!(seen.is_empty() && orderer.is_holding());
         push(&mut orderer, 1, 90, 2, 1);
-        push(&mut orderer, 1, HOLD + 60, 2, 2);
-        assert!(orderer.release(2 * HOLD, collect(&mut seen)).is_continue());
+        push(&mut orderer, 1, 160, 2, 2);
+        assert!(orderer.release(159, collect(&mut seen)).is_continue());
         assert_eq!(seen, [(90, 2, 1), (100, 1, 1)]);
-        assert_eq!(all(&mut orderer), [(HOLD + 60, 2, 2)]);
+        assert_eq!(all(&mut orderer), [(160, 2, 2)]);
         assert_eq!(orderer.late(), 0);
     }
 
@@ -242,10 +227,8 @@ mod tests {
         let mut orderer = Orderer::new(&layouts());
         let mut seen = Vec::new();
         push(&mut orderer, 0, 10, 1, 140);
-        push(&mut orderer, 1, HOLD, 1, 70);
         push(&mut orderer, 1, 12, 1, 70);
-        orderer.previous_look = 11;
-        assert!(orderer.release(HOLD + 11, collect(&mut seen)).is_continue());
+        assert!(orderer.release(11, collect(&mut seen)).is_continue());
         assert_eq!(seen, [(10, 1, 70)]);
     }
 
@@ -308,7 +291,7 @@ mod tests {
                     last_of_cpu[cpu] = (now + random(20_000)).max(last_of_cpu[cpu] + 1);
                     push(&mut orderer, cpu as u32, last_of_cpu[cpu], key as u32, counts[key]);
                 }
-                now += HOLD;
+                now += 20_000;
                 assert!(orderer.release(now, collect(&mut seen)).is_continue());
             }
             assert!(orderer.release_all(collect(&mut seen)).is_continue());

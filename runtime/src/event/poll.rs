@@ -19,9 +19,9 @@ use crate::sys::{self, page_size};
 const DEFAULT_SIZE: usize = 1 << 20;
 /// How often to look while events come.
 const BUSY: Duration = Duration::from_millis(10);
-/// How often to look when none have come for a while: with the look after it, which is what
+/// How often to look when none have come for a while: with the wait for the horizon, which is what
 /// releases a record, output still appears within 50 ms.
-const IDLE: Duration = Duration::from_millis(35);
+const IDLE: Duration = Duration::from_millis(30);
 /// How long after the last event the pace slows down.
 const BUSY_FOR: Duration = Duration::from_millis(500);
 
@@ -123,7 +123,8 @@ mod tests {
 
     #[test]
     fn a_lone_event_is_out_within_50_ms() {
-        // It arrives just after an idle look: seen at the next, released at the one after.
-        assert!(IDLE + BUSY < Duration::from_millis(50));
+        // It arrives just after an idle look, is seen at the next, and waits for the horizon: two
+        // ticks of a timer at 250 Hz and what the rest of the machine adds.
+        assert!(IDLE + Duration::from_millis(16) < Duration::from_millis(50));
     }
 }

@@ -13,9 +13,10 @@ use pfscript_compiler::manifest::{Action, DataType, FieldPlace, RecordHeader, Re
 
 use super::{Entry, read_integer};
 
-/// The largest inversion of two CPUs' timestamps that is put right, in ns: beyond it a lower
-/// count means that the element was deleted or cleared in between.
-pub const MAX_SKEW: u64 = 5_000_000;
+/// The largest inversion of two CPUs' timestamps that is put right, in ns: a virtual processor can
+/// stand still between its addition and its look at the clock. Beyond it a lower count means that
+/// the element was deleted or cleared in between.
+pub const MAX_SKEW: u64 = 200_000_000;
 
 /// Something for each key, by the key's hash.
 type ByHash<T> = HashMap<u64, T, BuildHasherDefault<Finished>>;

@@ -11,6 +11,7 @@ use std::ops::Range;
 
 use pfscript_compiler::kernel::{FieldKind, TracepointField};
 
+use super::c_types::Definitions;
 use crate::sys::memory::MappedFile;
 
 /// Where the kernel shows its BTF to everybody.
@@ -22,18 +23,19 @@ const MAX_CHAIN: usize = 32;
 /// What precedes a class's name in the structure of its record.
 const RAW_EVENT: &str = "trace_event_raw_";
 /// What precedes an event's name in the typedef of its arguments.
-const EVENT_ARGS: &str = "btf_trace_";
+pub(super) const EVENT_ARGS: &str = "btf_trace_";
 /// What precedes a class's name in the function that calls BPF programs.
-const CLASS_CALLER: &str = "__bpf_trace_";
+pub(super) const CLASS_CALLER: &str = "__bpf_trace_";
 
 /// `BTF_KIND_*`
-mod kind {
+pub(super) mod kind {
     pub const INT: u32 = 1;
     pub const PTR: u32 = 2;
     pub const ARRAY: u32 = 3;
     pub const STRUCT: u32 = 4;
     pub const UNION: u32 = 5;
     pub const ENUM: u32 = 6;
+    pub const FWD: u32 = 7;
     pub const TYPEDEF: u32 = 8;
     pub const VOLATILE: u32 = 9;
     pub const CONST: u32 = 10;
@@ -62,33 +64,35 @@ pub struct Btf {
     strings: Range<usize>,
     /// Offset of each type, from id 1; made when a type is first asked for by id.
     offsets: OnceCell<Vec<u32>>,
+    /// What is only declared here and there, with its definition.
+    pub(super) definitions: OnceCell<Definitions>,
 }
 
 /// One type: the header's three words and what follows it.
 #[derive(Clone, Copy)]
-struct Type<'a> {
-    name_off: u32,
+pub(super) struct Type<'a> {
+    pub name_off: u32,
     info: u32,
-    size_or_type: u32,
-    rest: &'a [u8],
+    pub size_or_type: u32,
+    pub rest: &'a [u8],
 }
 
 impl Type<'_> {
-    fn kind(&self) -> u32 {
+    pub fn kind(&self) -> u32 {
         self.info >> 24 & 0x1f
     }
 
     /// Meaning depends on the kind: bit fields in a structure, signed values of an enumeration.
-    fn flag(&self) -> bool {
+    pub fn flag(&self) -> bool {
         self.info >> 31 == 1
     }
 
-    fn word(&self, index: usize) -> Option<u32> {
+    pub fn word(&self, index: usize) -> Option<u32> {
         word(self.rest, index * 4)
     }
 
     /// Groups of `N` words after the header: members, parameters.
-    fn groups<const N: usize>(&self) -> impl Iterator<Item = [u32; N]> {
+    pub fn groups<const N: usize>(&self) -> impl Iterator<Item = [u32; N]> {
         self.rest.chunks_exact(N * 4).map(|group| std::array::from_fn(|at| word(group, at * 4).unwrap_or(0)))
     }
 }
@@ -149,7 +153,13 @@ impl Btf {
             (end <= data.len()).then_some(start..end)
         };
         let (types, strings) = (section(8)?, section(16)?);
-        (magic == MAGIC).then_some(Self { bytes, types, strings, offsets: OnceCell::new() })
+        (magic == MAGIC).then_some(Self {
+            bytes,
+            types,
+            strings,
+            offsets: OnceCell::new(),
+            definitions: OnceCell::new(),
+        })
     }
 
     fn data(&self) -> &[u8] {
@@ -167,7 +177,7 @@ impl Btf {
     }
 
     /// All types with their ids and offsets.
-    fn walk(&self) -> impl Iterator<Item = (u32, u32, Type<'_>)> {
+    pub(super) fn walk(&self) -> impl Iterator<Item = (u32, u32, Type<'_>)> {
         let mut offset = 0;
         (1_u32..).map_while(move |id| {
             let ty = self.type_at(offset)?;
@@ -177,19 +187,23 @@ impl Btf {
         })
     }
 
-    fn by_id(&self, id: u32) -> Option<Type<'_>> {
+    pub(super) fn by_id(&self, id: u32) -> Option<Type<'_>> {
         let offsets = self.offsets.get_or_init(|| self.walk().map(|(_, offset, _)| offset).collect());
         self.type_at(*offsets.get((id as usize).checked_sub(1)?)? as usize)
     }
 
-    fn name_bytes(&self, name_off: u32) -> &[u8] {
+    pub(super) fn name_bytes(&self, name_off: u32) -> &[u8] {
         let strings = &self.data()[self.strings.clone()];
         let tail = strings.get(name_off as usize..).unwrap_or(&[]);
         &tail[..tail.iter().position(|&byte| byte == 0).unwrap_or(tail.len())]
     }
 
-    fn name(&self, ty: &Type<'_>) -> &str {
-        std::str::from_utf8(self.name_bytes(ty.name_off)).unwrap_or("")
+    pub(super) fn name(&self, ty: &Type<'_>) -> &str {
+        self.text(ty.name_off)
+    }
+
+    pub(super) fn text(&self, name_off: u32) -> &str {
+        std::str::from_utf8(self.name_bytes(name_off)).unwrap_or("")
     }
 
     /// Whether the name of `ty` is `prefix` followed by `rest`; faster than comparing strings.
@@ -200,7 +214,7 @@ impl Btf {
         after.is_some_and(|after| after.first() == Some(&0))
     }
 
-    fn find(&self, kind: u32, prefix: &str, rest: &str) -> Option<(u32, Type<'_>)> {
+    pub(super) fn find(&self, kind: u32, prefix: &str, rest: &str) -> Option<(u32, Type<'_>)> {
         self.walk().find(|(_, _, ty)| ty.kind() == kind && self.is_named(ty, prefix, rest)).map(|(id, _, ty)| (id, ty))
     }
 
@@ -226,11 +240,10 @@ impl Btf {
         let (_, record) = self.find(kind::STRUCT, RAW_EVENT, class)?;
         let mut fields = Vec::new();
         for [name_off, type_id, offset] in record.groups::<3>() {
-            let name = std::str::from_utf8(self.name_bytes(name_off)).unwrap_or("");
-            match name {
+            match self.text(name_off) {
                 "ent" => fields.extend(self.common_fields(type_id)),
                 "__data" | "" => {}
-                _ => fields.extend(self.field(name, type_id, offset, record.flag())),
+                name => fields.extend(self.field(name, type_id, offset, record.flag())),
             }
         }
         Some(fields)
@@ -259,12 +272,17 @@ impl Btf {
     }
 
     /// The type behind typedefs and qualifiers.
-    fn resolve(&self, mut id: u32) -> Option<Type<'_>> {
+    pub(super) fn resolve(&self, id: u32) -> Option<Type<'_>> {
+        self.resolve_with_id(id).map(|(_, ty)| ty)
+    }
+
+    /// The type behind typedefs and qualifiers, and its id.
+    pub(super) fn resolve_with_id(&self, mut id: u32) -> Option<(u32, Type<'_>)> {
         for _ in 0..MAX_CHAIN {
             let ty = self.by_id(id)?;
             match ty.kind() {
                 kind::TYPEDEF | kind::VOLATILE | kind::CONST | kind::RESTRICT | kind::TYPE_TAG => id = ty.size_or_type,
-                _ => return Some(ty),
+                _ => return Some((id, ty)),
             }
         }
         None
@@ -325,33 +343,33 @@ impl Btf {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// Strings and types of a small BTF: an int, a char, arrays, a record, a function.
-    struct Writer {
+    pub(crate) struct Writer {
         types: Vec<u8>,
         strings: Vec<u8>,
     }
 
     impl Writer {
-        fn new() -> Self {
+        pub fn new() -> Self {
             Self { types: Vec::new(), strings: vec![0] }
         }
 
-        fn string(&mut self, text: &str) -> u32 {
+        pub fn string(&mut self, text: &str) -> u32 {
             let at = self.strings.len() as u32;
             self.strings.extend(text.bytes().chain([0]));
             at
         }
 
-        fn add(&mut self, name: &str, info: u32, size_or_type: u32, rest: &[u32]) {
+        pub fn add(&mut self, name: &str, info: u32, size_or_type: u32, rest: &[u32]) {
             let name = if name.is_empty() { 0 } else { self.string(name) };
             let words = [name, info, size_or_type].into_iter().chain(rest.iter().copied());
             self.types.extend(words.flat_map(u32::to_ne_bytes));
         }
 
-        fn finish(self) -> Vec<u8> {
+        pub fn finish(self) -> Vec<u8> {
             let header =
                 [0x1_eb9f_u32, 24, 0, self.types.len() as u32, self.types.len() as u32, self.strings.len() as u32];
             header.iter().flat_map(|word| word.to_ne_bytes()).chain(self.types).chain(self.strings).collect()

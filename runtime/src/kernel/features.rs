@@ -1,10 +1,10 @@
-//! What the running kernel has: its release, its dynamic PMU for kprobes, its functions.
+//! What the running kernel has: its release, its dynamic PMUs for kprobes and uprobes, its functions.
 
 use std::fs;
 
 use pfscript_compiler::kernel::Unavailable;
 
-const KPROBE_PMU: &str = "/sys/bus/event_source/devices/kprobe";
+const EVENT_SOURCES: &str = "/sys/bus/event_source/devices";
 
 /// `(major, minor)` of the running kernel; zeroes when it does not say.
 pub fn release() -> (u32, u32) {
@@ -17,28 +17,45 @@ fn parse_release(text: &str) -> (u32, u32) {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
-/// The dynamic PMU through which perf attaches kprobes.
+/// A dynamic PMU: perf attaches kprobes through one, uprobes through the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KprobePmu {
+pub struct ProbePmu {
     /// `perf_event_attr.type`
     pub pmu: u32,
     /// The bit of `perf_event_attr.config` that asks for the function's return.
-    pub return_bit: u32,
+    return_bit: u32,
 }
 
-impl KprobePmu {
-    /// The running kernel's.
+impl ProbePmu {
+    /// The running kernel's for kprobes.
     ///
     /// # Errors
-    /// The kernel is built without kprobes.
-    pub fn find() -> Result<Self, Unavailable> {
-        let read = |file: &str| fs::read_to_string(format!("{KPROBE_PMU}/{file}")).ok();
+    /// The kernel is built without.
+    pub fn kprobe() -> Result<Self, Unavailable> {
+        Self::find("kprobe")
+    }
+
+    /// The running kernel's for uprobes.
+    ///
+    /// # Errors
+    /// The kernel is built without.
+    pub fn uprobe() -> Result<Self, Unavailable> {
+        Self::find("uprobe")
+    }
+
+    fn find(kind: &str) -> Result<Self, Unavailable> {
+        let read = |file: &str| fs::read_to_string(format!("{EVENT_SOURCES}/{kind}/{file}")).ok();
         let pmu = read("type").and_then(|text| text.trim().parse().ok());
         let return_bit = read("format/retprobe").and_then(|text| parse_bit(&text));
         match (pmu, return_bit) {
             (Some(pmu), Some(return_bit)) => Ok(Self { pmu, return_bit }),
-            _ => Err(Unavailable::Unknown(format!("this kernel has no kprobes (no {KPROBE_PMU})"))),
+            _ => Err(Unavailable::Unknown(format!("this kernel has no {kind}s (no {EVENT_SOURCES}/{kind})"))),
         }
+    }
+
+    /// `perf_event_attr.config` for a function's entry, or for its return.
+    pub fn config(self, ret: bool) -> u64 {
+        u64::from(ret) << self.return_bit
     }
 }
 

@@ -4,7 +4,9 @@
 
 pub mod btf;
 mod built_in;
+mod c_types;
 pub mod features;
+mod glob;
 pub mod tracefs;
 
 use std::cell::OnceCell;
@@ -14,15 +16,17 @@ use pfscript_compiler::kernel::{
 };
 use pfscript_compiler::manifest::AttachSpec;
 
+use crate::symbols::programs::Programs;
 use btf::Btf;
-use features::KprobePmu;
-use tracefs::Tracefs;
+use features::ProbePmu;
+use tracefs::{Tracefs, function_name};
 
 /// The running kernel.
 #[derive(Debug, Default)]
 pub struct Kernel {
     tracefs: OnceCell<Result<Tracefs, Unavailable>>,
     btf: OnceCell<Result<Btf, String>>,
+    programs: Programs,
 }
 
 impl Kernel {
@@ -47,6 +51,11 @@ impl Kernel {
         self.btf.get_or_init(Btf::of_kernel).as_ref().map_err(|why| Unavailable::Unknown(why.clone()))
     }
 
+    /// The programs and libraries that uprobes can be put in.
+    pub fn programs(&self) -> &Programs {
+        &self.programs
+    }
+
     fn format_by_btf(&self, name: &str) -> Option<TracepointFormat> {
         let btf = self.btf().ok()?;
         let known = built_in::event_class(name).and_then(|class| btf.event_fields(class));
@@ -61,7 +70,7 @@ impl Kernel {
 
     /// Whether there is a kprobe PMU and such a function.
     fn offers_kprobe(&self, function: &str) -> Result<(), Unavailable> {
-        KprobePmu::find()?;
+        ProbePmu::kprobe()?;
         let by_btf = self.btf().is_ok_and(|btf| btf.function(function).is_some());
         if by_btf || features::is_kernel_symbol(function) { Ok(()) } else { Err(Unavailable::NotFound) }
     }
@@ -108,24 +117,38 @@ impl KernelInfo for Kernel {
         names.into_iter().map(|name| (category_of(&name).to_owned(), name)).collect()
     }
 
-    fn function(&self, _: &str) -> Result<Signature, Unavailable> {
-        Err(Unavailable::Unknown("the arguments of functions are not read yet".into()))
+    fn function(&self, name: &str) -> Result<Signature, Unavailable> {
+        self.btf()?.signature(name).ok_or(Unavailable::NotFound)
     }
 
-    fn functions(&self, _: &str) -> Vec<String> {
-        Vec::new()
+    fn functions(&self, pattern: &str) -> Vec<String> {
+        let traceable = self.tracefs().map(Tracefs::functions).unwrap_or_default();
+        let mut names: Vec<String> = match self.btf() {
+            Ok(btf) if traceable.is_empty() => {
+                btf.functions().filter(|name| glob::matches(pattern, name)).map(String::from).collect()
+            }
+            _ => traceable
+                .lines()
+                .map(function_name)
+                .filter(|name| glob::matches(pattern, name))
+                .map(String::from)
+                .collect(),
+        };
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 
-    fn raw_tracepoint(&self, _: &str) -> Result<Signature, Unavailable> {
-        Err(Unavailable::Unknown("the arguments of raw tracepoints are not read yet".into()))
+    fn raw_tracepoint(&self, name: &str) -> Result<Signature, Unavailable> {
+        self.btf()?.raw_tracepoint(name).ok_or(Unavailable::NotFound)
     }
 
-    fn structure(&self, _: &str) -> Result<StructId, Unavailable> {
-        Err(Unavailable::Unknown("structures are not read yet".into()))
+    fn structure(&self, name: &str) -> Result<StructId, Unavailable> {
+        self.btf()?.structure(name).ok_or(Unavailable::NotFound)
     }
 
-    fn members(&self, _: StructId) -> Result<Vec<StructMember>, Unavailable> {
-        Err(Unavailable::Unknown("structures are not read yet".into()))
+    fn members(&self, structure: StructId) -> Result<Vec<StructMember>, Unavailable> {
+        self.btf()?.members(structure).ok_or(Unavailable::NotFound)
     }
 
     fn offers(&self, attach: &AttachSpec) -> Result<(), Unavailable> {
@@ -136,7 +159,10 @@ impl KernelInfo for Kernel {
                 Err(Unavailable::Unknown("whether there is a hardware counter shows only when it is opened".into()))
             }
             AttachSpec::Kprobe { function, .. } => self.offers_kprobe(function),
-            AttachSpec::Uprobe { .. } => Ok(()),
+            AttachSpec::Uprobe { path, function, offset, .. } => {
+                ProbePmu::uprobe()?;
+                self.programs.locate(path, function, *offset).map(drop)
+            }
             AttachSpec::Fentry { function, .. } => self.offers_fentry(function),
             AttachSpec::Tracepoint { category, name } => self.offers_tracepoint(category, name),
             AttachSpec::RawTracepoint { name } => self.offers_raw_tracepoint(name),
@@ -161,6 +187,8 @@ fn category_of(name: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use pfscript_compiler::kernel::KernelType;
+
     use super::*;
 
     /// The running kernel says the same in its two languages; without root there is only one.
@@ -180,6 +208,39 @@ mod tests {
             let by_btf = kernel.format_by_btf(name).expect("BTF has every record of these");
             assert_eq!(tracefs.format(category, name), Ok(by_btf.fields), "{category}:{name}");
         }
+    }
+
+    /// What a structure of every kernel is known to hold.
+    #[test]
+    fn members_of_the_kernels_own_structures_are_found() {
+        let kernel = Kernel::new();
+        let Ok(task) = kernel.structure("task_struct") else { return };
+        let members = kernel.members(task).expect("is defined");
+        let ty = |name: &str| members.iter().find(|member| member.name == name).map(|member| &member.ty);
+        assert_eq!(ty("comm"), Some(&KernelType::CharArray { len: 16 }));
+        assert_eq!(ty("tgid"), Some(&KernelType::Int { bytes: 4, signed: true }));
+        let mm = kernel.structure("mm_struct").expect("every kernel has it");
+        assert_eq!(ty("mm"), Some(&KernelType::StructPointer(mm)));
+        let in_execve = members.iter().find(|member| member.name == "in_execve").expect("every kernel has it");
+        assert_eq!(in_execve.bits.map(|(_, width)| width), Some(1));
+    }
+
+    #[test]
+    fn arguments_of_the_kernels_own_functions_are_found() {
+        let kernel = Kernel::new();
+        if kernel.btf().is_err() {
+            return;
+        }
+        let fault = kernel.function("handle_mm_fault").expect("every kernel has it");
+        let area = kernel.structure("vm_area_struct").expect("every kernel has it");
+        assert_eq!(fault.params[0], ("vma".to_owned(), KernelType::StructPointer(area)));
+        assert_eq!(fault.params[1].1, KernelType::Int { bytes: 8, signed: false });
+        let switch = kernel.raw_tracepoint("sched_switch").expect("every kernel has it");
+        let task = KernelType::StructPointer(kernel.structure("task_struct").expect("every kernel has it"));
+        assert_eq!(switch.params[1], ("prev".to_owned(), task.clone()));
+        assert_eq!(switch.params[2], ("next".to_owned(), task));
+        let named = kernel.functions("handle_mm_f*t");
+        assert!(named.contains(&"handle_mm_fault".to_owned()), "{named:?}");
     }
 
     #[test]

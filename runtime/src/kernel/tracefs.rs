@@ -76,8 +76,14 @@ impl Tracefs {
     /// It cannot, or the list cannot be read.
     pub fn traceable(&self, name: &str) -> Result<(), Unavailable> {
         let text = read(&self.functions_path())?;
-        let listed = text.lines().any(|line| line.split(' ').next() == Some(name));
+        let listed = text.lines().any(|line| function_name(line) == name);
         if listed { Ok(()) } else { Err(Unavailable::Unknown("not in available_filter_functions".into())) }
+    }
+
+    /// What ftrace can trace, one function a line, its module behind it; empty when that cannot
+    /// be read. Slow: tens of ms.
+    pub fn functions(&self) -> String {
+        fs::read_to_string(self.functions_path()).unwrap_or_default()
     }
 
     /// Whether a policy (not a missing privilege) keeps ftrace's functions closed.
@@ -92,6 +98,11 @@ impl Tracefs {
     fn event_path(&self, category: &str, name: &str, file: &str) -> PathBuf {
         self.root.join("events").join(category).join(name).join(file)
     }
+}
+
+/// The name in a line of `available_filter_functions`.
+pub fn function_name(line: &str) -> &str {
+    line.split([' ', '\t']).next().unwrap_or(line)
 }
 
 fn read(path: &Path) -> Result<String, Unavailable> {

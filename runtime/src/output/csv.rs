@@ -2,7 +2,7 @@
 //!
 //! A script with several `emit` statements has one header with the columns of all of them, so
 //! that every record has the same fields: those that its event does not have stay empty. The text
-//! of `printf` is a column too. Maps printed by the script make tables of their own, one for those
+//! of `printf` and `time` is a column too. Maps printed by the script make tables of their own, one for those
 //! with the same columns.
 
 use std::cell::RefCell;
@@ -13,13 +13,13 @@ use pfscript_compiler::manifest::{Action, DataType, MapInfo, MapValue, RecordLay
 
 use crate::event::decode;
 use crate::maps::{Row, Value};
-use crate::output::datum::{Datum, push_members};
+use crate::output::context::Context;
+use crate::output::datum::{Datum, StackForm, push_members};
 use crate::output::histogram::{hist, lhist};
 use crate::output::printf::{TextForm, push_printf};
-use crate::output::time::Clock;
 use crate::output::{Form, Report};
 
-/// The column with the text of `printf`.
+/// The column with the text of `printf` and `time`.
 const PRINTF: &str = "printf";
 
 /// Writes records.
@@ -77,7 +77,7 @@ impl Csv {
         self.writer.write_record(None::<&[u8]>)
     }
 
-    fn rows(&mut self, info: &MapInfo, rows: &[Row], div: u64, clock: &mut Clock) -> csv::Result<()> {
+    fn rows(&mut self, info: &MapInfo, rows: &[Row], div: u64, context: &mut Context) -> csv::Result<()> {
         let header = Header::Map(value_columns(&info.value));
         if self.header != header {
             self.writer.write_record(["map", "key"].iter().chain(value_columns(&info.value)))?;
@@ -85,8 +85,8 @@ impl Csv {
         }
         for row in rows {
             let key = &mut Vec::new();
-            push_members(key, &info.key, &row.key, clock);
-            for mut fields in value_fields(&info.value, &row.value, div, clock) {
+            push_members(key, &info.key, &row.key, context, StackForm::OneLine);
+            for mut fields in value_fields(&info.value, &row.value, div, context) {
                 fields.splice(0..0, [format!("@{}", info.name), String::from_utf8_lossy(key).into_owned()]);
                 self.writer.write_record(fields)?;
             }
@@ -103,29 +103,38 @@ impl Csv {
 }
 
 impl Form for Csv {
-    fn event(&mut self, out: &mut Vec<u8>, report: &Report<'_>, clock: &mut Clock) {
+    fn event(&mut self, out: &mut Vec<u8>, report: &Report<'_>, context: &mut Context) {
         let result = self.record(|column, field| {
             let named = report.layout.fields.iter().find(|field| field.name == column);
             if let Some(named) = named {
-                push_datum(field, &decode::field(&named.place, report.record), clock);
+                push_datum(field, &decode::field(&named.place, report.record), context);
             }
         });
         self.take(result, out);
     }
 
-    fn printf(&mut self, out: &mut Vec<u8>, report: &Report<'_>, clock: &mut Clock) {
+    fn printf(&mut self, out: &mut Vec<u8>, report: &Report<'_>, context: &mut Context) {
         let result = self.record(|column, field| {
             if column == PRINTF {
-                push_printf(field, report.format, report.values(), clock, TextForm::Escaped);
+                push_printf(field, report.format, report.values(), context, TextForm::Escaped);
                 field.truncate(field.trim_ascii_end().len());
             }
         });
         self.take(result, out);
     }
 
-    fn map(&mut self, out: &mut Vec<u8>, info: &MapInfo, rows: &[Row], div: u64, clock: &mut Clock) {
+    fn time(&mut self, out: &mut Vec<u8>, text: &[u8]) {
+        let result = self.record(|column, field| {
+            if column == PRINTF {
+                field.extend_from_slice(text.trim_ascii_end());
+            }
+        });
+        self.take(result, out);
+    }
+
+    fn map(&mut self, out: &mut Vec<u8>, info: &MapInfo, rows: &[Row], div: u64, context: &mut Context) {
         if !rows.is_empty() {
-            let result = self.rows(info, rows, div, clock);
+            let result = self.rows(info, rows, div, context);
             self.take(result, out);
         }
     }
@@ -140,16 +149,16 @@ fn columns(layouts: &[RecordLayout]) -> Vec<String> {
             columns.push(field.name.clone());
         }
     }
-    if layouts.iter().any(|layout| matches!(layout.action, Action::Printf(_))) {
+    if layouts.iter().any(|layout| matches!(layout.action, Action::Printf(_) | Action::Time(_))) {
         columns.push(PRINTF.to_owned());
     }
     columns
 }
 
-fn push_datum(out: &mut Vec<u8>, datum: &Datum<'_>, clock: &mut Clock) {
+fn push_datum(out: &mut Vec<u8>, datum: &Datum<'_>, context: &mut Context) {
     match datum {
-        Datum::Time(monotonic) => clock.push_rfc3339(out, *monotonic),
-        _ => datum.push_plain(out, clock),
+        Datum::Time(monotonic) => context.clock.push_rfc3339(out, *monotonic),
+        _ => datum.push_in_line(out, context),
     }
 }
 
@@ -162,7 +171,7 @@ fn value_columns(kind: &MapValue) -> &'static [&'static str] {
 }
 
 /// The fields of one entry: one record, or one a bucket.
-fn value_fields(kind: &MapValue, value: &Value, div: u64, clock: &mut Clock) -> Vec<Vec<String>> {
+fn value_fields(kind: &MapValue, value: &Value, div: u64, context: &mut Context) -> Vec<Vec<String>> {
     let buckets = match (value, kind) {
         (Value::Histogram(counts), MapValue::Lhist { min, max, step }) => lhist(counts, *min, *max, *step),
         (Value::Histogram(counts), _) => hist(counts),
@@ -170,7 +179,7 @@ fn value_fields(kind: &MapValue, value: &Value, div: u64, clock: &mut Clock) -> 
             let average = Value::average(*count, *total).value();
             return vec![vec![count.to_string(), average.to_string(), total.value().to_string()]];
         }
-        _ => return vec![vec![single_field(kind, value, div, clock)]],
+        _ => return vec![vec![single_field(kind, value, div, context)]],
     };
     let bound = |bound: Option<i128>| bound.map_or_else(String::new, |bound| bound.to_string());
     let row = |bucket: &crate::output::histogram::Bucket| {
@@ -179,14 +188,14 @@ fn value_fields(kind: &MapValue, value: &Value, div: u64, clock: &mut Clock) -> 
     buckets.iter().map(row).collect()
 }
 
-fn single_field(kind: &MapValue, value: &Value, div: u64, clock: &mut Clock) -> String {
+fn single_field(kind: &MapValue, value: &Value, div: u64, context: &mut Context) -> String {
     let number = match (value, kind) {
         (Value::Data(bytes), MapValue::Data(DataType::Int { bytes: width, signed })) => {
             decode::integer(bytes, *width, *signed)
         }
         (Value::Data(bytes), MapValue::Data(ty)) => {
             let mut text = Vec::new();
-            push_datum(&mut text, &decode::datum(ty, bytes), clock);
+            push_datum(&mut text, &decode::datum(ty, bytes), context);
             return String::from_utf8_lossy(&text).into_owned();
         }
         (Value::Number(number), _) => *number,
@@ -209,12 +218,12 @@ mod tests {
     fn one_header_holds_the_columns_of_all_events() {
         let layouts = [sample::named(), sample::total(), sample::greeting()];
         let mut csv = Csv::new(&layouts);
-        let (mut out, mut clock) = (Vec::new(), Clock::new());
+        let (mut out, mut context) = (Vec::new(), Context::default());
         let record = sample::fault_record(7, "a,b\"\n", 140);
         for layout in [0, 1, 0] {
-            csv.event(&mut out, &Report::new(&layouts, layout, &record), &mut clock);
+            csv.event(&mut out, &Report::new(&layouts, layout, &record), &mut context);
         }
-        csv.printf(&mut out, &Report::new(&layouts, 2, &record), &mut clock);
+        csv.printf(&mut out, &Report::new(&layouts, 2, &record), &mut context);
         let expected = "\
 pid,comm,total,printf
 7,\"a,b\"\"\\n\",,
@@ -229,7 +238,7 @@ pid,comm,total,printf
     fn maps_are_tables_of_their_own() {
         let table = |(info, rows): (MapInfo, Vec<Row>)| {
             let mut out = Vec::new();
-            Csv::new(&[]).map(&mut out, &info, &rows, 1, &mut Clock::new());
+            Csv::new(&[]).map(&mut out, &info, &rows, 1, &mut Context::default());
             text(out)
         };
         assert_eq!(table(sample::data_map()), "map,key,value\n@c,\"1, gcc\",-4\n@c,\"2, x\\x1b\",9\n");

@@ -5,8 +5,10 @@ use std::cmp::Ordering;
 use pfscript_compiler::manifest::Member;
 
 use crate::event::decode;
+use crate::output::context::Context;
 use crate::output::text::{push_escaped, push_signed, push_unsigned};
-use crate::output::time::Clock;
+use crate::symbols::Frame;
+use crate::symbols::stacks::{push_in_line, push_lines};
 
 /// A value on its way to the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +21,12 @@ pub enum Datum<'a> {
     Text(&'a [u8]),
     /// Text of the script itself: shown as it is.
     Literal(&'a str),
+    /// A stack of the kernel by its number.
+    KernelStack(i64),
+    /// A stack by its number, and the process that it is of.
+    UserStack(i64, u32),
+    /// A moment: CLOCK_BOOTTIME in ns, and the `strftime` format that shows it.
+    Moment(u64, &'a str),
     /// Several values, with the bytes they stand in.
     Tuple(&'a [Member], &'a [u8]),
 }
@@ -84,24 +92,46 @@ impl Datum<'_> {
     pub fn compare(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::Int(a), Self::Int(b)) => a.value().cmp(&b.value()),
-            (Self::Time(a), Self::Time(b)) => a.cmp(b),
+            (Self::Time(a), Self::Time(b)) | (Self::Moment(a, _), Self::Moment(b, _)) => a.cmp(b),
+            (Self::KernelStack(a), Self::KernelStack(b)) => a.cmp(b),
+            (Self::UserStack(a, of_a), Self::UserStack(b, of_b)) => (of_a, a).cmp(&(of_b, b)),
             (Self::Tuple(members, a), Self::Tuple(_, b)) => compare_members(members, a, b),
             _ => self.bytes().cmp(other.bytes()),
         }
     }
 
-    /// Appends the value as people read it: `10:45:16`, `gcc`, `(1, abc)`.
-    pub fn push_plain(&self, out: &mut Vec<u8>, clock: &mut Clock) {
+    /// Appends the value as people read it: `10:45:16`, `gcc`, `(1, abc)`; a stack in lines.
+    pub fn push_plain(&self, out: &mut Vec<u8>, context: &mut Context) {
+        self.push(out, context, StackForm::Lines);
+    }
+
+    /// Appends the value as people read it, all in one line.
+    pub fn push_in_line(&self, out: &mut Vec<u8>, context: &mut Context) {
+        self.push(out, context, StackForm::OneLine);
+    }
+
+    fn push(&self, out: &mut Vec<u8>, context: &mut Context, form: StackForm) {
         match self {
             Self::Int(integer) => integer.push(out),
-            Self::Time(monotonic) => clock.push_time_of_day(out, *monotonic),
+            Self::Time(monotonic) => context.clock.push_time_of_day(out, *monotonic),
             Self::Text(text) => push_escaped(out, text),
             Self::Literal(text) => out.extend_from_slice(text.as_bytes()),
+            Self::Moment(boottime, format) => context.clock.push_boottime(out, *boottime, format),
+            Self::KernelStack(_) | Self::UserStack(..) => form.push(out, &self.frames(context)),
             Self::Tuple(members, bytes) => {
                 out.push(b'(');
-                push_members(out, members, bytes, clock);
+                push_members(out, members, bytes, context, form);
                 out.push(b')');
             }
+        }
+    }
+
+    /// The names of a stack's frames, innermost first; none of what is no stack.
+    pub fn frames(&self, context: &mut Context) -> Vec<Frame> {
+        match self {
+            Self::KernelStack(id) => context.stacks.kernel(*id),
+            Self::UserStack(id, pid) => context.stacks.user(*id, *pid),
+            _ => Vec::new(),
         }
     }
 
@@ -114,11 +144,29 @@ impl Datum<'_> {
     }
 }
 
+/// How a stack is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StackForm {
+    /// A line for each frame.
+    Lines,
+    /// All frames in one line.
+    OneLine,
+}
+
+impl StackForm {
+    fn push(self, out: &mut Vec<u8>, frames: &[Frame]) {
+        match self {
+            Self::Lines => push_lines(out, frames),
+            Self::OneLine => push_in_line(out, frames),
+        }
+    }
+}
+
 /// Appends the parts of a tuple or key: `1, abc`.
-pub fn push_members(out: &mut Vec<u8>, members: &[Member], bytes: &[u8], clock: &mut Clock) {
+pub fn push_members(out: &mut Vec<u8>, members: &[Member], bytes: &[u8], context: &mut Context, form: StackForm) {
     for (index, member) in members.iter().enumerate() {
         out.extend_from_slice(if index == 0 { b"" } else { b", " });
-        decode::member(member, bytes).push_plain(out, clock);
+        decode::member(member, bytes).push(out, context, form);
     }
 }
 

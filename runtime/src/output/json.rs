@@ -7,10 +7,10 @@ use pfscript_compiler::manifest::{DataType, MapInfo, MapValue, Member};
 
 use crate::event::decode;
 use crate::maps::{Row, Value};
-use crate::output::datum::{Datum, push_members};
+use crate::output::context::Context;
+use crate::output::datum::{Datum, StackForm, push_members};
 use crate::output::histogram::{Bucket, hist, lhist};
 use crate::output::printf::{TextForm, push_printf};
-use crate::output::time::Clock;
 use crate::output::{Form, Report};
 
 /// Writes `{"type": "...", "data": ...}` lines.
@@ -21,23 +21,27 @@ pub struct Json {
 }
 
 impl Form for Json {
-    fn event(&mut self, out: &mut Vec<u8>, report: &Report<'_>, clock: &mut Clock) {
+    fn event(&mut self, out: &mut Vec<u8>, report: &Report<'_>, context: &mut Context) {
         push_line(out, "event", |out| {
             push_object(out, &report.layout.fields, |out, field| {
                 push_text(out, field.name.as_bytes());
                 out.extend_from_slice(b": ");
-                push_datum(out, &decode::field(&field.place, report.record), clock);
+                push_datum(out, &decode::field(&field.place, report.record), context);
             });
         });
     }
 
-    fn printf(&mut self, out: &mut Vec<u8>, report: &Report<'_>, clock: &mut Clock) {
+    fn printf(&mut self, out: &mut Vec<u8>, report: &Report<'_>, context: &mut Context) {
         self.text.clear();
-        push_printf(&mut self.text, report.format, report.values(), clock, TextForm::Raw);
+        push_printf(&mut self.text, report.format, report.values(), context, TextForm::Raw);
         push_line(out, "printf", |out| push_text(out, &self.text));
     }
 
-    fn map(&mut self, out: &mut Vec<u8>, info: &MapInfo, rows: &[Row], div: u64, clock: &mut Clock) {
+    fn time(&mut self, out: &mut Vec<u8>, text: &[u8]) {
+        push_line(out, "time", |out| push_text(out, text));
+    }
+
+    fn map(&mut self, out: &mut Vec<u8>, info: &MapInfo, rows: &[Row], div: u64, context: &mut Context) {
         if rows.is_empty() {
             return;
         }
@@ -45,7 +49,7 @@ impl Form for Json {
             out.push(b'{');
             push_text(out, format!("@{}", info.name).as_bytes());
             out.extend_from_slice(b": ");
-            push_rows(out, info, rows, div, clock);
+            push_rows(out, info, rows, div, context);
             out.push(b'}');
         });
     }
@@ -92,54 +96,62 @@ fn push_text(out: &mut Vec<u8>, text: &[u8]) {
     serde_json::to_writer(out, text.as_ref()).expect("a Vec takes everything and text is always JSON");
 }
 
-fn push_datum(out: &mut Vec<u8>, datum: &Datum<'_>, clock: &mut Clock) {
+fn push_datum(out: &mut Vec<u8>, datum: &Datum<'_>, context: &mut Context) {
     match datum {
         Datum::Int(integer) => integer.push(out),
         Datum::Time(monotonic) => {
             out.push(b'"');
-            clock.push_rfc3339(out, *monotonic);
+            context.clock.push_rfc3339(out, *monotonic);
             out.push(b'"');
         }
         Datum::Text(text) => push_text(out, text),
         Datum::Literal(text) => push_text(out, text.as_bytes()),
+        Datum::Moment(..) => {
+            let mut text = Vec::new();
+            datum.push_plain(&mut text, context);
+            push_text(out, &text);
+        }
+        Datum::KernelStack(_) | Datum::UserStack(..) => {
+            push_array(out, &datum.frames(context), |out, frame| push_text(out, frame.as_bytes()));
+        }
         Datum::Tuple(members, bytes) => {
-            push_array(out, members, |out, member| push_datum(out, &decode::member(member, bytes), clock));
+            push_array(out, members, |out, member| push_datum(out, &decode::member(member, bytes), context));
         }
     }
 }
 
 /// The value of a map without a key, or an object of the values by key.
-fn push_rows(out: &mut Vec<u8>, info: &MapInfo, rows: &[Row], div: u64, clock: &mut Clock) {
+fn push_rows(out: &mut Vec<u8>, info: &MapInfo, rows: &[Row], div: u64, context: &mut Context) {
     if info.key.is_empty() {
-        return push_value(out, &info.value, &rows[0].value, div, clock);
+        return push_value(out, &info.value, &rows[0].value, div, context);
     }
     push_object(out, rows, |out, row| {
-        push_text(out, &key_text(&info.key, &row.key, clock));
+        push_text(out, &key_text(&info.key, &row.key, context));
         out.extend_from_slice(b": ");
-        push_value(out, &info.value, &row.value, div, clock);
+        push_value(out, &info.value, &row.value, div, context);
     });
 }
 
 /// A key as bpftrace's JSON has it: `1,gcc`.
-fn key_text(members: &[Member], key: &[u8], clock: &mut Clock) -> Vec<u8> {
+fn key_text(members: &[Member], key: &[u8], context: &mut Context) -> Vec<u8> {
     let mut text = Vec::new();
     for (index, member) in members.iter().enumerate() {
         text.extend_from_slice(if index == 0 { b"" } else { b"," });
         match decode::member(member, key) {
             Datum::Text(raw) => text.extend_from_slice(raw),
-            Datum::Tuple(members, bytes) => push_members(&mut text, members, bytes, clock),
-            datum => datum.push_plain(&mut text, clock),
+            Datum::Tuple(members, bytes) => push_members(&mut text, members, bytes, context, StackForm::OneLine),
+            datum => datum.push_in_line(&mut text, context),
         }
     }
     text
 }
 
-fn push_value(out: &mut Vec<u8>, kind: &MapValue, value: &Value, div: u64, clock: &mut Clock) {
+fn push_value(out: &mut Vec<u8>, kind: &MapValue, value: &Value, div: u64, context: &mut Context) {
     match (value, kind) {
         (Value::Data(bytes), MapValue::Data(DataType::Int { bytes: width, signed })) => {
             decode::integer(bytes, *width, *signed).divided_by(div).push(out);
         }
-        (Value::Data(bytes), MapValue::Data(ty)) => push_datum(out, &decode::datum(ty, bytes), clock),
+        (Value::Data(bytes), MapValue::Data(ty)) => push_datum(out, &decode::datum(ty, bytes), context),
         (Value::Data(_), _) => out.extend_from_slice(b"null"),
         (Value::Number(number), _) => number.divided_by(div).push(out),
         (Value::Average { count, total }, MapValue::Stats { .. }) => {
@@ -183,7 +195,7 @@ mod tests {
         let layouts = [sample::faults()];
         let mut out = Vec::new();
         let record = sample::fault_record(7, "a\n\"\x1b", 140);
-        Json::default().event(&mut out, &Report::new(&layouts, 0, &record), &mut Clock::new());
+        Json::default().event(&mut out, &Report::new(&layouts, 0, &record), &mut Context::default());
         let line = parsed(&out);
         assert_eq!(line["type"], "event");
         assert_eq!(line["data"]["pid"], 7);
@@ -204,7 +216,7 @@ mod tests {
     fn maps_have_bpftraces_shapes() {
         let line = |(info, rows): (MapInfo, Vec<Row>)| {
             let mut out = Vec::new();
-            Json::default().map(&mut out, &info, &rows, 1, &mut Clock::new());
+            Json::default().map(&mut out, &info, &rows, 1, &mut Context::default());
             String::from_utf8(out).expect("UTF-8")
         };
         let map = r#"{"type": "map", "data": {"@c": {"1,gcc": -4, "2,x\u001b": 9}}}"#;

@@ -4,6 +4,7 @@
 //! [`Form`] append it to one buffer, which is written out line by line on a terminal and once per
 //! drain on a pipe or file. Data goes to the destination only, remarks to stderr only.
 
+pub mod context;
 pub mod csv;
 pub mod datum;
 pub mod histogram;
@@ -28,9 +29,11 @@ use pfscript_compiler::manifest::{Action, Format, Manifest, MapInfo, MapRef, Rec
 use crate::cli::report;
 use crate::event::decode;
 use crate::maps::{self, Row};
+use crate::output::context::Context;
 use crate::output::datum::Datum;
-use crate::output::time::Clock;
 use crate::session::Sink;
+use crate::symbols::stacks::Stacks;
+use crate::sys::map::RawMap;
 
 /// A full buffer is written out even in the middle of a drain, at this many bytes.
 const BUFFER: usize = 256 * 1024;
@@ -50,11 +53,13 @@ pub enum FormName {
 /// One way of laying out data. Everything is appended to `out`; nothing here can fail.
 pub trait Form {
     /// An event reported by `emit`.
-    fn event(&mut self, out: &mut Vec<u8>, report: &Report<'_>, clock: &mut Clock);
+    fn event(&mut self, out: &mut Vec<u8>, report: &Report<'_>, context: &mut Context);
     /// Text printed by `printf`.
-    fn printf(&mut self, out: &mut Vec<u8>, report: &Report<'_>, clock: &mut Clock);
+    fn printf(&mut self, out: &mut Vec<u8>, report: &Report<'_>, context: &mut Context);
+    /// The moment of a record, printed by `time`.
+    fn time(&mut self, out: &mut Vec<u8>, text: &[u8]);
     /// A map's entries in order, numbers divided by `div`.
-    fn map(&mut self, out: &mut Vec<u8>, info: &MapInfo, rows: &[Row], div: u64, clock: &mut Clock);
+    fn map(&mut self, out: &mut Vec<u8>, info: &MapInfo, rows: &[Row], div: u64, context: &mut Context);
     /// What sets the maps that are printed at exit off from the data before.
     fn before_exit_maps(&mut self, _out: &mut Vec<u8>) {}
 }
@@ -180,7 +185,7 @@ fn wait_writable(file: &File) {
 pub struct Output<'a> {
     manifest: &'a Manifest,
     form: Box<dyn Form>,
-    clock: Clock,
+    context: Context,
     buffer: Vec<u8>,
     to: Destination,
     verbosity: Verbosity,
@@ -194,7 +199,7 @@ impl<'a> Output<'a> {
             FormName::Json => Box::new(json::Json::default()),
             FormName::Csv => Box::new(csv::Csv::new(&manifest.records)),
         };
-        Self { manifest, form, clock: Clock::new(), buffer: Vec::new(), to, verbosity }
+        Self { manifest, form, context: Context::default(), buffer: Vec::new(), to, verbosity }
     }
 
     /// Writes out what may not wait: each line on a terminal, a full buffer elsewhere.
@@ -212,11 +217,16 @@ impl<'a> Output<'a> {
 impl Sink for Output<'_> {
     fn record(&mut self, layout: usize, bytes: &[u8]) -> io::Result<()> {
         let report = Report::new(&self.manifest.records, layout, bytes);
-        match report.layout.action {
-            Action::Emit { .. } => self.form.event(&mut self.buffer, &report, &mut self.clock),
-            Action::Printf(_) => self.form.printf(&mut self.buffer, &report, &mut self.clock),
+        match &report.layout.action {
+            Action::Emit { .. } => self.form.event(&mut self.buffer, &report, &mut self.context),
+            Action::Printf(_) => self.form.printf(&mut self.buffer, &report, &mut self.context),
+            Action::Time(format) => {
+                let mut text = Vec::new();
+                self.context.clock.push_monotonic(&mut text, decode::timestamp(bytes), format);
+                self.form.time(&mut self.buffer, &text);
+            }
             // The session itself sees to these.
-            Action::Exit | Action::Clear(_) | Action::Zero(_) | Action::PrintMap(_) | Action::Time(_) => {}
+            Action::Exit | Action::Clear(_) | Action::Zero(_) | Action::PrintMap(_) => {}
         }
         self.pass_on()
     }
@@ -225,7 +235,7 @@ impl Sink for Output<'_> {
         let info = &self.manifest.maps[map.0 as usize];
         let rows = maps::entries(data, info)?;
         let rows = top_rows(&rows, top);
-        self.form.map(&mut self.buffer, info, rows, div.unwrap_or(1).max(1), &mut self.clock);
+        self.form.map(&mut self.buffer, info, rows, div.unwrap_or(1).max(1), &mut self.context);
         self.pass_on()
     }
 
@@ -233,8 +243,15 @@ impl Sink for Output<'_> {
         self.form.before_exit_maps(&mut self.buffer);
     }
 
+    fn stacks(&mut self, map: &MapData) -> io::Result<()> {
+        let map = RawMap::of(map).map_err(io::Error::other)?.duplicate()?;
+        self.context.stacks = Stacks::new(map, self.manifest)?;
+        Ok(())
+    }
+
     fn flush(&mut self) -> io::Result<()> {
-        self.clock.refresh();
+        self.context.clock.refresh();
+        self.context.stacks.look_again();
         if self.buffer.is_empty() { Ok(()) } else { self.write_out() }
     }
 
@@ -279,6 +296,27 @@ mod tests {
         output.flush().expect("written");
         assert_eq!(std::fs::read_to_string(&path).expect("text"), "PID     TOTAL\n3       9\nhello 9\n");
         std::fs::remove_file(&path).expect("it exists");
+    }
+
+    /// What a form makes of one record of `time("at %%s\n")`.
+    fn printed_time(form: FormName, name: &str) -> String {
+        let action = Action::Time("at 1 %%s\n".into());
+        let layout = RecordLayout { action, fields: Vec::new(), ..sample::total() };
+        let (path, manifest) = (scratch(name), Manifest { records: vec![layout], ..Manifest::default() });
+        let to = Destination::file(&path).expect("a new file");
+        let mut output = Output::new(&manifest, form, to, Verbosity::Normal);
+        output.record(0, &sample::fault_record(3, "x", 9)).and_then(|()| output.flush()).expect("written");
+        let text = std::fs::read_to_string(&path).expect("text");
+        std::fs::remove_file(&path).expect("it exists");
+        text
+    }
+
+    #[test]
+    fn time_is_printed_in_each_form() {
+        assert_eq!(printed_time(FormName::Table, "time-table"), "at 1 %s\n");
+        let json = "{\"type\": \"time\", \"data\": \"at 1 %s\\n\"}\n";
+        assert_eq!(printed_time(FormName::Json, "time-json"), json);
+        assert_eq!(printed_time(FormName::Csv, "time-csv"), "printf\nat 1 %s\n");
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use pfscript_compiler::manifest::{Conversion, ConversionKind, Format, FormatPiece};
 
+use crate::output::context::Context;
 use crate::output::datum::{Datum, Integer};
 use crate::output::text::{columns, push_byte, push_escaped, push_unsigned};
-use crate::output::time::Clock;
 
 /// What becomes of characters in text from the kernel that are no plain text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub fn push_printf<'a>(
     out: &mut Vec<u8>,
     format: &Format,
     mut values: impl Iterator<Item = Datum<'a>>,
-    clock: &mut Clock,
+    context: &mut Context,
     form: TextForm,
 ) {
     for piece in &format.pieces {
@@ -28,22 +28,30 @@ pub fn push_printf<'a>(
             FormatPiece::Literal(text) => out.extend_from_slice(text.as_bytes()),
             FormatPiece::Conversion(conversion) => {
                 if let Some(value) = values.next() {
-                    push_conversion(out, conversion, &value, clock, form);
+                    push_conversion(out, conversion, &value, context, form);
                 }
             }
         }
     }
 }
 
-fn push_conversion(out: &mut Vec<u8>, conversion: &Conversion, value: &Datum<'_>, clock: &mut Clock, form: TextForm) {
+fn push_conversion(
+    out: &mut Vec<u8>,
+    conversion: &Conversion,
+    value: &Datum<'_>,
+    context: &mut Context,
+    form: TextForm,
+) {
     let start = out.len();
     match (conversion.kind, value) {
         (ConversionKind::Char, Datum::Int(integer)) => push_ascii(out, integer.unsigned() as u8),
         (ConversionKind::Str, Datum::Int(integer)) => integer.push(out),
-        (ConversionKind::Str | ConversionKind::Char, value) => push_string(out, conversion, value, clock, form),
+        (ConversionKind::Str | ConversionKind::Char, value) => push_string(out, conversion, value, context, form),
         (kind, Datum::Int(integer)) => return push_number(out, conversion, kind, *integer),
-        (kind, Datum::Time(at)) => return push_number(out, conversion, kind, Integer::from(clock.since_epoch(*at))),
-        (_, value) => push_string(out, conversion, value, clock, form),
+        (kind, Datum::Time(at)) => {
+            return push_number(out, conversion, kind, Integer::from(context.clock.since_epoch(*at)));
+        }
+        (_, value) => push_string(out, conversion, value, context, form),
     }
     pad(out, start, conversion, b' ');
 }
@@ -57,13 +65,13 @@ fn push_ascii(out: &mut Vec<u8>, byte: u8) {
 }
 
 /// `%s`: the precision counts bytes of the text before it is escaped.
-fn push_string(out: &mut Vec<u8>, conversion: &Conversion, value: &Datum<'_>, clock: &mut Clock, form: TextForm) {
+fn push_string(out: &mut Vec<u8>, conversion: &Conversion, value: &Datum<'_>, context: &mut Context, form: TextForm) {
     let most = conversion.precision.map_or(usize::MAX, |precision| precision as usize);
     match value {
         Datum::Text(text) if form == TextForm::Escaped => push_escaped(out, &text[..text.len().min(most)]),
         Datum::Text(text) => out.extend_from_slice(&text[..text.len().min(most)]),
         Datum::Literal(text) => out.extend_from_slice(&text.as_bytes()[..text.len().min(most)]),
-        _ => value.push_plain(out, clock),
+        _ => value.push_plain(out, context),
     }
 }
 
@@ -180,7 +188,7 @@ mod tests {
             ],
         };
         let mut out = Vec::new();
-        push_printf(&mut out, &format, std::iter::once(value), &mut Clock::new(), TextForm::Escaped);
+        push_printf(&mut out, &format, std::iter::once(value), &mut Context::default(), TextForm::Escaped);
         String::from_utf8(out).expect("UTF-8")
     }
 

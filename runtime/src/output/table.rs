@@ -9,11 +9,11 @@ use pfscript_compiler::manifest::{Constant, DataType, FieldPlace, MapInfo, MapVa
 
 use crate::event::decode;
 use crate::maps::{Row, Value};
-use crate::output::datum::{Integer, push_members};
+use crate::output::context::Context;
+use crate::output::datum::{Integer, StackForm, push_members};
 use crate::output::histogram::{hist, lhist, push_bars};
 use crate::output::printf::{TextForm, push_printf};
 use crate::output::text::columns;
-use crate::output::time::Clock;
 use crate::output::{Form, Report};
 
 /// The table's state: which columns the last header named.
@@ -48,24 +48,28 @@ impl Table {
 }
 
 impl Form for Table {
-    fn event(&mut self, out: &mut Vec<u8>, report: &Report<'_>, clock: &mut Clock) {
+    fn event(&mut self, out: &mut Vec<u8>, report: &Report<'_>, context: &mut Context) {
         self.push_header(out, report.index);
         let widths = &self.layouts[report.index].widths;
         for (field, width) in report.layout.fields.iter().zip(widths) {
             let start = out.len();
-            decode::field(&field.place, report.record).push_plain(out, clock);
+            decode::field(&field.place, report.record).push_in_line(out, context);
             fill_column(out, start, *width);
         }
         end_line(out);
     }
 
-    fn printf(&mut self, out: &mut Vec<u8>, report: &Report<'_>, clock: &mut Clock) {
-        push_printf(out, report.format, report.values(), clock, TextForm::Escaped);
+    fn printf(&mut self, out: &mut Vec<u8>, report: &Report<'_>, context: &mut Context) {
+        push_printf(out, report.format, report.values(), context, TextForm::Escaped);
     }
 
-    fn map(&mut self, out: &mut Vec<u8>, info: &MapInfo, rows: &[Row], div: u64, clock: &mut Clock) {
+    fn time(&mut self, out: &mut Vec<u8>, text: &[u8]) {
+        out.extend_from_slice(text);
+    }
+
+    fn map(&mut self, out: &mut Vec<u8>, info: &MapInfo, rows: &[Row], div: u64, context: &mut Context) {
         for row in rows {
-            push_row(out, info, row, div, clock);
+            push_row(out, info, row, div, context);
         }
     }
 
@@ -129,29 +133,29 @@ fn end_line(out: &mut Vec<u8>) {
 }
 
 /// `@name[key, key]: value`
-fn push_row(out: &mut Vec<u8>, info: &MapInfo, row: &Row, div: u64, clock: &mut Clock) {
+fn push_row(out: &mut Vec<u8>, info: &MapInfo, row: &Row, div: u64, context: &mut Context) {
     if matches!(&row.value, Value::Histogram(counts) if counts.iter().all(|&count| count == 0)) {
         return;
     }
     write!(out, "@{}", info.name).expect("a Vec takes everything");
     if !info.key.is_empty() {
         out.push(b'[');
-        push_members(out, &info.key, &row.key, clock);
+        push_members(out, &info.key, &row.key, context, StackForm::Lines);
         out.push(b']');
     }
     out.push(b':');
-    push_value(out, &info.value, &row.value, div, clock);
+    push_value(out, &info.value, &row.value, div, context);
     out.push(b'\n');
 }
 
-fn push_value(out: &mut Vec<u8>, kind: &MapValue, value: &Value, div: u64, clock: &mut Clock) {
+fn push_value(out: &mut Vec<u8>, kind: &MapValue, value: &Value, div: u64, context: &mut Context) {
     let separator = if matches!(value, Value::Histogram(_)) { b'\n' } else { b' ' };
     out.push(separator);
     match (value, kind) {
         (Value::Data(bytes), MapValue::Data(DataType::Int { bytes: width, signed })) => {
             decode::integer(bytes, *width, *signed).divided_by(div).push(out);
         }
-        (Value::Data(bytes), MapValue::Data(ty)) => decode::datum(ty, bytes).push_plain(out, clock),
+        (Value::Data(bytes), MapValue::Data(ty)) => decode::datum(ty, bytes).push_plain(out, context),
         (Value::Number(number), _) => number.divided_by(div).push(out),
         (Value::Average { count, total }, MapValue::Stats { .. }) => push_stats(out, *count, *total),
         (Value::Average { count, total }, _) => Value::average(*count, *total).divided_by(div).push(out),
@@ -181,10 +185,10 @@ mod tests {
     fn events_stand_in_columns_under_a_header() {
         let layouts = [sample::faults(), sample::total()];
         let mut table = Table::new(&layouts);
-        let (mut out, mut clock) = (Vec::new(), Clock::new());
+        let (mut out, mut context) = (Vec::new(), Context::default());
         for (pid, comm, count) in [(2134, "gcc", 70), (1, "a_15_byte_name!", 7), (12345678, "x\ny", 140)] {
             let record = sample::fault_record(pid, comm, count);
-            table.event(&mut out, &Report::new(&layouts, 0, &record), &mut clock);
+            table.event(&mut out, &Report::new(&layouts, 0, &record), &mut context);
         }
         let expected = "\
 TIME     PID     COMM             NB_PAGE_FAULT
@@ -200,9 +204,9 @@ tt:tt:tt 12345678 x\\ny             140
     fn the_header_comes_again_only_when_the_columns_change() {
         let layouts = [sample::faults(), sample::total(), sample::total()];
         let mut table = Table::new(&layouts);
-        let (mut out, mut clock) = (Vec::new(), Clock::new());
+        let (mut out, mut context) = (Vec::new(), Context::default());
         for layout in [1, 2, 0, 1] {
-            table.event(&mut out, &Report::new(&layouts, layout, &sample::fault_record(1, "a", 5)), &mut clock);
+            table.event(&mut out, &Report::new(&layouts, layout, &sample::fault_record(1, "a", 5)), &mut context);
         }
         let text = lines(out);
         let headers: Vec<_> = text.lines().filter(|line| line.starts_with(['T', 'P'])).collect();
@@ -216,14 +220,14 @@ tt:tt:tt 12345678 x\\ny             140
         Table::new(&layouts).event(
             &mut out,
             &Report::new(&layouts, 0, &sample::fault_record(1, "", 5)),
-            &mut Clock::new(),
+            &mut Context::default(),
         );
         assert_eq!(lines(out), "PID     COMM\n1\n");
     }
 
     fn printed(info: &MapInfo, rows: &[Row], div: u64) -> String {
         let mut out = Vec::new();
-        Table::new(&[]).map(&mut out, info, rows, div, &mut Clock::new());
+        Table::new(&[]).map(&mut out, info, rows, div, &mut Context::default());
         lines(out)
     }
 

@@ -7,6 +7,7 @@
 
 use std::io::Write;
 
+use chrono::format::StrftimeItems;
 use chrono::{Local, TimeZone};
 
 const SECOND: i128 = 1_000_000_000;
@@ -18,6 +19,8 @@ const TOLERANCE: i128 = 1_000_000;
 pub struct Clock {
     /// CLOCK_REALTIME minus CLOCK_MONOTONIC, in ns.
     offset: i128,
+    /// CLOCK_BOOTTIME minus CLOCK_MONOTONIC, in ns: how long the machine was suspended.
+    suspended: i128,
     /// The second that the texts below are for, since 1970.
     second: i64,
     /// `2026-11-25T10:45:16`
@@ -33,7 +36,13 @@ impl Clock {
     }
 
     fn with_offset(offset: i128) -> Self {
-        Self { offset, second: i64::MIN, date_time: String::new(), zone: String::new() }
+        Self {
+            offset,
+            suspended: measure_suspension(),
+            second: i64::MIN,
+            date_time: String::new(),
+            zone: String::new(),
+        }
     }
 
     /// Measures the offset anew; to be called once per drain of the buffers.
@@ -41,6 +50,7 @@ impl Clock {
         let offset = measure_offset();
         if (offset - self.offset).abs() > TOLERANCE {
             self.offset = offset;
+            self.suspended = measure_suspension();
         }
     }
 
@@ -55,6 +65,16 @@ impl Clock {
     pub fn push_rfc3339(&mut self, out: &mut Vec<u8>, monotonic: u64) {
         let nanoseconds = self.turn_to(monotonic);
         write!(out, "{}.{nanoseconds:09}{}", self.date_time, self.zone).expect("a Vec takes everything");
+    }
+
+    /// Appends the moment `monotonic` (CLOCK_MONOTONIC in ns) by a `strftime` format.
+    pub fn push_monotonic(&self, out: &mut Vec<u8>, monotonic: u64, format: &str) {
+        push_strftime(out, self.since_epoch(monotonic), format);
+    }
+
+    /// Appends the moment `boottime` (CLOCK_BOOTTIME in ns) by a `strftime` format.
+    pub fn push_boottime(&self, out: &mut Vec<u8>, boottime: u64, format: &str) {
+        push_strftime(out, i128::from(boottime) - self.suspended + self.offset, format);
     }
 
     /// Nanoseconds since 1970 at the moment `monotonic`.
@@ -88,6 +108,41 @@ impl Default for Clock {
     }
 }
 
+/// Appends a moment in local time by a format of C's `strftime`; `%f` are the microseconds, as in
+/// bpftrace. What the format has beyond that stands as it is.
+fn push_strftime(out: &mut Vec<u8>, since_epoch: i128, format: &str) {
+    let (second, nanosecond) = (since_epoch.div_euclid(SECOND) as i64, since_epoch.rem_euclid(SECOND) as u32);
+    let Some(local) = Local.timestamp_opt(second, nanosecond).single() else { return };
+    let items = StrftimeItems::new_lenient(&microseconds(format)).parse_to_owned();
+    // The lenient reading gives no items that cannot be shown.
+    if let Ok(items) = items {
+        write!(out, "{}", local.format_with_items(items.iter())).expect("a Vec takes everything");
+    }
+}
+
+/// chrono's `%f` are nanoseconds, its `%6f` microseconds.
+fn microseconds(format: &str) -> String {
+    let mut text = String::with_capacity(format.len());
+    let mut rest = format.chars();
+    while let Some(c) = rest.next() {
+        text.push(c);
+        match if c == '%' { rest.next() } else { None } {
+            Some('f') => text.push_str("6f"),
+            Some(other) => text.push(other),
+            None => {}
+        }
+    }
+    text
+}
+
+/// CLOCK_BOOTTIME minus CLOCK_MONOTONIC, in ns.
+fn measure_suspension() -> i128 {
+    let before = now(libc::CLOCK_MONOTONIC);
+    let difference = now(libc::CLOCK_BOOTTIME) - before;
+    // The two differ by less than the reading takes when the machine was never suspended.
+    if difference < TOLERANCE { 0 } else { difference }
+}
+
 /// CLOCK_REALTIME minus CLOCK_MONOTONIC, in ns: of three measurements the one that took least, so
 /// that being preempted in the middle of one does not matter.
 fn measure_offset() -> i128 {
@@ -104,7 +159,7 @@ fn measure_offset() -> i128 {
 /// What the clock `id` shows, in ns.
 fn now(id: libc::clockid_t) -> i128 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is a valid place for the result; the two clocks used here always exist.
+    // SAFETY: `time` is a valid place for the result; the clocks used here always exist.
     unsafe { libc::clock_gettime(id, &raw mut time) };
     i128::from(time.tv_sec) * SECOND + i128::from(time.tv_nsec)
 }
@@ -137,6 +192,33 @@ mod tests {
         clock.push_time_of_day(&mut time, 5);
         assert_eq!(time.len(), 8);
         assert_eq!(rfc3339(&mut clock, 5).as_bytes()[11..19], time);
+    }
+
+    #[test]
+    fn moments_are_shown_by_their_format() {
+        let shown = |format: &str| {
+            let mut out = Vec::new();
+            push_strftime(&mut out, 1_700_000_000 * SECOND + 123_456_789, format);
+            String::from_utf8(out).expect("UTF-8")
+        };
+        assert_eq!(shown("%s.%f %%f"), "1700000000.123456 %f");
+        assert_eq!(shown("%Y-%m-%d").len(), 10);
+        assert_eq!(shown("%M:%S\n"), "13:20\n");
+        assert_eq!(shown("100%"), "100%");
+        assert_eq!(shown("a %! b"), "a %! b");
+    }
+
+    #[test]
+    fn the_clock_since_boot_gives_the_same_moment() {
+        let clock = Clock::new();
+        let (mut one, mut other) = (Vec::new(), Vec::new());
+        // Far from the turn of a second, whatever the time is now.
+        let half = now(libc::CLOCK_REALTIME).div_euclid(SECOND) * SECOND + SECOND / 2;
+        let monotonic = (half - clock.offset) as u64;
+        clock.push_monotonic(&mut one, monotonic, "%F %T");
+        let boottime = i128::from(monotonic) + now(libc::CLOCK_BOOTTIME) - now(libc::CLOCK_MONOTONIC);
+        clock.push_boottime(&mut other, boottime as u64, "%F %T");
+        assert_eq!(one, other);
     }
 
     #[test]

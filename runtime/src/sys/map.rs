@@ -1,6 +1,7 @@
 //! bpf(2): elements of maps whose key and value sizes are known at run time only.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use aya::maps::{MapData, MapError, MapType};
 use aya_obj::generated::{BPF_ANY, BPF_EXIST, bpf_attr, bpf_cmd};
@@ -16,6 +17,21 @@ pub struct RawMap<'a> {
     fd: BorrowedFd<'a>,
     key_size: usize,
     value_size: usize,
+}
+
+/// A map seen as bytes that keeps itself open.
+#[derive(Debug)]
+pub struct OwnedMap {
+    fd: OwnedFd,
+    key_size: usize,
+    value_size: usize,
+}
+
+impl OwnedMap {
+    /// The map.
+    pub fn raw(&self) -> RawMap<'_> {
+        RawMap { fd: self.fd.as_fd(), key_size: self.key_size, value_size: self.value_size }
+    }
 }
 
 /// Where the reading of a map by [`RawMap::lookup_batch`] stands; at first at the beginning.
@@ -38,6 +54,15 @@ impl<'a> RawMap<'a> {
             _ => info.value_size() as usize,
         };
         Ok(Self { fd: map.fd().as_fd(), key_size: info.key_size() as usize, value_size })
+    }
+
+    /// The same map by a descriptor of its own.
+    ///
+    /// # Errors
+    /// No descriptor is free.
+    pub fn duplicate(&self) -> io::Result<OwnedMap> {
+        let fd = self.fd.try_clone_to_owned()?;
+        Ok(OwnedMap { fd, key_size: self.key_size, value_size: self.value_size })
     }
 
     /// Bytes of a key.

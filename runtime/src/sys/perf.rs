@@ -42,6 +42,17 @@ pub enum Event<'a> {
         /// Offset into it, in bytes.
         offset: u64,
     },
+    /// A place in a program or library, by the dynamic PMU `uprobe`.
+    Uprobe {
+        /// The PMU's type.
+        pmu: u32,
+        /// The PMU's config: says whether at entry or at return.
+        config: u64,
+        /// The file.
+        path: &'a std::ffi::CStr,
+        /// Bytes from its start.
+        offset: u64,
+    },
 }
 
 /// The nanosecond timer of perf.
@@ -72,6 +83,13 @@ impl Event<'_> {
                 attr.config = config;
                 attr.__bindgen_anon_1.sample_period = 1;
                 attr.__bindgen_anon_3.kprobe_func = function.as_ptr() as u64;
+                attr.__bindgen_anon_4.probe_offset = offset;
+            }
+            Event::Uprobe { pmu, config, path, offset } => {
+                attr.type_ = pmu;
+                attr.config = config;
+                attr.__bindgen_anon_1.sample_period = 1;
+                attr.__bindgen_anon_3.uprobe_path = path.as_ptr() as u64;
                 attr.__bindgen_anon_4.probe_offset = offset;
             }
         }
@@ -118,6 +136,29 @@ pub fn open_output(cpu: u32, watermark: u32) -> Result<OwnedFd, Refused> {
     attr.__bindgen_anon_1.sample_period = 1;
     attr.set_watermark(1);
     attr.__bindgen_anon_2.wakeup_watermark = watermark;
+    open_attr(&attr, cpu)
+}
+
+/// Opens what tells of execs, forks and mappings of executable files on `cpu`, not yet enabled;
+/// the last 8 bytes of each record are its time.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn open_side_band(cpu: u32) -> Result<OwnedFd, Refused> {
+    let mut attr = zeroed();
+    attr.type_ = perf_type_id::PERF_TYPE_SOFTWARE as u32;
+    attr.config = perf_sw_ids::PERF_COUNT_SW_DUMMY as u64;
+    attr.set_disabled(1);
+    attr.set_mmap(1);
+    attr.set_mmap2(1);
+    attr.set_comm(1);
+    attr.set_comm_exec(1);
+    attr.set_task(1);
+    attr.set_sample_id_all(1);
+    attr.sample_type = perf_event_sample_format::PERF_SAMPLE_TIME as u64;
+    attr.set_watermark(1);
+    // Nobody waits for it.
+    attr.__bindgen_anon_2.wakeup_watermark = u32::MAX >> 1;
     open_attr(&attr, cpu)
 }
 

@@ -12,6 +12,17 @@ pub fn default_signals() {
     }
 }
 
+/// Waits until every eBPF program that runs now, on any processor, has ended: they run inside RCU
+/// read sections, and a global memory barrier is a grace period (kernel/sched/membarrier.c).
+///
+/// # Errors
+/// The kernel has no global barrier, because processors are set aside with `nohz_full`.
+pub fn wait_for_programs() -> Result<(), Refused> {
+    // SAFETY: the call takes three numbers and touches no memory of ours.
+    let result = unsafe { libc::syscall(libc::SYS_membarrier, libc::MEMBARRIER_CMD_GLOBAL, 0, 0) };
+    check(Call::Membarrier, result).map(drop)
+}
+
 /// Closes `slow` without waiting for it: a child keeps them open until this process has closed
 /// its own, then the kernel's waiting for a grace period is the child's.
 ///

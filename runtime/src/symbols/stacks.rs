@@ -1,0 +1,161 @@
+//! Stacks as programs report them: a number in the kernel's stack trace map, shown as names.
+
+use std::io;
+
+use pfscript_compiler::manifest::{DataType, FieldPlace, Manifest, MapInfo, MapValue};
+
+use super::processes::Processes;
+use super::{Address, Frame, Names};
+use crate::output::text::push_escaped;
+use crate::sys::map::OwnedMap;
+
+/// Names the frames of stacks, innermost first.
+#[derive(Default)]
+pub struct Stacks {
+    map: Option<OwnedMap>,
+    /// Made when the first address is named.
+    names: Option<Names>,
+    processes: Processes,
+}
+
+impl Stacks {
+    /// The stacks in `map`. When the manifest has stacks of processes, what processes map is
+    /// watched from now on.
+    ///
+    /// # Errors
+    /// The online CPUs are not to be learnt.
+    pub fn new(map: OwnedMap, manifest: &Manifest) -> io::Result<Self> {
+        let processes = if has_user_stacks(manifest) {
+            let cpus = aya::util::online_cpus()
+                .map_err(|(path, error)| io::Error::new(error.kind(), format!("{path}: {error}")))?;
+            Processes::watched(&cpus)
+        } else {
+            Processes::default()
+        };
+        Ok(Self { map: Some(map), names: None, processes })
+    }
+
+    /// Takes in what processes have mapped meanwhile; to be called at each drain of the buffers.
+    pub fn look_again(&mut self) {
+        self.processes.look_again();
+    }
+
+    /// The frames of the kernel stack `id`; none when it is negative or no longer there.
+    pub fn kernel(&mut self, id: i64) -> Vec<Frame> {
+        let addresses = self.addresses(id);
+        let names = self.names.get_or_insert_default();
+        addresses.into_iter().map(|address| names.of_kernel(address)).collect()
+    }
+
+    /// The frames of the stack `id` of the process `pid`.
+    pub fn user(&mut self, id: i64, pid: u32) -> Vec<Frame> {
+        let addresses = self.addresses(id);
+        let names = self.names.get_or_insert_default();
+        addresses.into_iter().map(|address| self.processes.name(names, pid, address)).collect()
+    }
+
+    fn addresses(&self, id: i64) -> Vec<Address> {
+        let (Some(map), Ok(id)) = (&self.map, u32::try_from(id)) else { return Vec::new() };
+        let raw = map.raw();
+        let mut bytes = vec![0; raw.value_size()];
+        // A stack that cannot be read is one without frames.
+        if raw.key_size() != size_of_val(&id) || !raw.lookup(&id.to_ne_bytes(), &mut bytes).unwrap_or(false) {
+            return Vec::new();
+        }
+        frames(&bytes)
+    }
+}
+
+/// The addresses up to the first that is 0. All but the innermost are where calls return to.
+fn frames(bytes: &[u8]) -> Vec<Address> {
+    let words = bytes.chunks_exact(8).map(|word| word.try_into().map_or(0, u64::from_ne_bytes));
+    let addresses = words.take_while(|&value| value != 0).enumerate();
+    addresses.map(|(index, value)| Address { value, is_return: index > 0 }).collect()
+}
+
+fn has_user_stacks(manifest: &Manifest) -> bool {
+    let in_records = manifest.records.iter().flat_map(|record| &record.fields).any(|field| match &field.place {
+        FieldPlace::At { ty, .. } => is_user_stack(ty),
+        _ => false,
+    });
+    let in_map = |map: &MapInfo| {
+        let in_value = matches!(&map.value, MapValue::Data(ty) if is_user_stack(ty));
+        in_value || map.key.iter().any(|member| is_user_stack(&member.ty))
+    };
+    in_records || manifest.maps.iter().any(in_map)
+}
+
+fn is_user_stack(ty: &DataType) -> bool {
+    match ty {
+        DataType::UserStack => true,
+        DataType::Tuple(members) => members.iter().any(|member| is_user_stack(&member.ty)),
+        _ => false,
+    }
+}
+
+/// Appends frames as bpftrace prints them: a line each, indented, after a line's end.
+pub fn push_lines(out: &mut Vec<u8>, frames: &[Frame]) {
+    if !frames.is_empty() {
+        out.push(b'\n');
+    }
+    for frame in frames {
+        out.extend_from_slice(b"    ");
+        push_frame(out, frame);
+        out.push(b'\n');
+    }
+}
+
+/// Appends frames in one line, separated by `;`.
+pub fn push_in_line(out: &mut Vec<u8>, frames: &[Frame]) {
+    for (index, frame) in frames.iter().enumerate() {
+        out.extend_from_slice(if index == 0 { b"" } else { b";" });
+        push_frame(out, frame);
+    }
+}
+
+/// Anybody's file may say what its functions are called: what is no plain text is escaped.
+fn push_frame(out: &mut Vec<u8>, frame: &Frame) {
+    push_escaped(out, frame.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pfscript_compiler::manifest::{Action, RecordField, RecordLayout};
+
+    #[test]
+    fn a_stack_ends_at_the_first_zero() {
+        let bytes = [5_u64, 7, 0, 9].map(u64::to_ne_bytes).concat();
+        let expected = [Address { value: 5, is_return: false }, Address { value: 7, is_return: true }];
+        assert_eq!(frames(&bytes), expected);
+    }
+
+    #[test]
+    fn frames_stand_in_lines_or_in_one() {
+        let frames: Vec<Frame> = vec!["a+1".into(), "b\x1b+2".into()];
+        let (mut lines, mut line) = (Vec::new(), Vec::new());
+        push_lines(&mut lines, &frames);
+        push_in_line(&mut line, &frames);
+        assert_eq!(lines, b"\n    a+1\n    b\\x1b+2\n");
+        assert_eq!(line, b"a+1;b\\x1b+2");
+        lines.clear();
+        push_lines(&mut lines, &[]);
+        assert_eq!(lines, b"");
+    }
+
+    #[test]
+    fn processes_are_watched_for_their_stacks_only() {
+        let manifest = |ty| {
+            let field = RecordField { name: String::new(), place: FieldPlace::At { offset: 16, ty } };
+            let record = RecordLayout {
+                size: 32,
+                action: Action::Emit { sequence: None },
+                fields: vec![field],
+                span: pfscript_grammar::Span::default(),
+            };
+            Manifest { records: vec![record], ..Manifest::default() }
+        };
+        assert!(has_user_stacks(&manifest(DataType::UserStack)));
+        assert!(!has_user_stacks(&manifest(DataType::KernelStack)));
+    }
+}

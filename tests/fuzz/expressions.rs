@@ -1,0 +1,172 @@
+//! Expressions of a wanted kind, not deeper than wanted.
+
+use super::generate::Generator;
+use super::scope::{Kind, Value};
+
+const LITERALS: &[&str] = &[
+    "0",
+    "1",
+    "2",
+    "3",
+    "7",
+    "8",
+    "10",
+    "63",
+    "64",
+    "100",
+    "255",
+    "1000",
+    "4096",
+    "65535",
+    "2147483647",
+    "2147483648",
+    "4294967295",
+    "4294967296",
+    "9223372036854775807",
+    "9223372036854775808",
+    "18446744073709551615",
+    "0x1f",
+    "017",
+    "1e6",
+    "1_000",
+    "5ms",
+    "1s",
+];
+const INT_TYPES: &[&str] = &["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "bool"];
+const ARITHMETIC: &[&str] = &["+", "-", "*", "&", "|", "^", "<<", ">>"];
+const COMPARISONS: &[&str] = &["==", "!=", "<", "<=", ">", ">="];
+const TEXTS: &[&str] =
+    &["", "a", "sh", "a longer text", "sixteen letters!", "\\n\\t\\\"x\\\"", "a text of more than thirty-two bytes"];
+
+impl Generator<'_> {
+    /// An integer.
+    pub fn int(&mut self, depth: usize) -> String {
+        if depth == 0 || self.random.percent(20) {
+            return self.int_leaf();
+        }
+        match self.random.below(20) {
+            0..6 => self.binary(ARITHMETIC, depth),
+            6..8 => self.division(depth),
+            8..11 => self.binary(COMPARISONS, depth),
+            11 => self.binary(&["&&", "||"], depth),
+            12 => format!("({} ? {} : {})", self.int(depth - 1), self.int(depth - 1), self.int(depth - 1)),
+            13 | 14 => format!("{}({})", self.random.one_of(&["-", "!", "~"]), self.int(depth - 1)),
+            15 => format!("({})({})", self.random.one_of(INT_TYPES), self.int(depth - 1)),
+            16 => self.text_comparison(depth),
+            17 => self.counting(depth),
+            18 => self.asking_of_element(depth),
+            _ => self.map_read(Kind::Int, depth).unwrap_or_else(|| self.int_leaf()),
+        }
+    }
+
+    fn binary(&mut self, operators: &[&str], depth: usize) -> String {
+        format!("({} {} {})", self.int(depth - 1), self.random.one_of(operators), self.int(depth - 1))
+    }
+
+    /// The divisor is no constant zero, which the checker refuses.
+    fn division(&mut self, depth: usize) -> String {
+        let dividend = self.int(depth - 1);
+        let divisor = match self.random.percent(50) {
+            true => self.changing_leaf(),
+            false => (*self.random.one_of(&LITERALS[1..])).to_owned(),
+        };
+        format!("({dividend} {} {divisor})", self.random.one_of(&["/", "%"]))
+    }
+
+    fn text_comparison(&mut self, depth: usize) -> String {
+        format!("({} {} {})", self.text(depth - 1), self.random.one_of(&["==", "!="]), self.text(depth - 1))
+    }
+
+    /// `++` and `--` as values.
+    fn counting(&mut self, depth: usize) -> String {
+        let variables = self.scope.variables_of(Kind::Int);
+        let place = match variables.is_empty() || self.random.percent(60) {
+            true => match self.map_with(|value| value == Value::Data(Kind::Int)) {
+                Some(index) => self.element(index, depth - 1),
+                None => return self.int_leaf(),
+            },
+            false => self.random.one_of(&variables).clone(),
+        };
+        let operator = *self.random.one_of(&["++", "--"]);
+        if self.random.percent(50) { format!("({operator}{place})") } else { format!("({place}{operator})") }
+    }
+
+    fn asking_of_element(&mut self, depth: usize) -> String {
+        let index = self.random.below(self.maps.len());
+        let element = self.element(index, depth - 1);
+        format!("{}({element})", self.random.one_of(&["has_key", "delete"]))
+    }
+
+    fn int_leaf(&mut self) -> String {
+        match self.random.below(10) {
+            0..4 => (*self.random.one_of(LITERALS)).to_owned(),
+            4 if !self.params.is_empty() => self.random.one_of(&self.params).clone(),
+            5 => (*self.random.one_of(&["$#", "$1"])).to_owned(),
+            _ => self.changing_leaf(),
+        }
+    }
+
+    /// An integer that the compiler cannot know.
+    fn changing_leaf(&mut self) -> String {
+        let variables = self.scope.variables_of(Kind::Int);
+        match self.random.below(6) {
+            0..2 if !variables.is_empty() => self.random.one_of(&variables).clone(),
+            2..5 if !self.scope.int_fields.is_empty() => self.random.one_of(&self.scope.int_fields).clone(),
+            5 => self.map_read(Kind::Int, 0).unwrap_or_else(|| "pid".into()),
+            _ => (*self.random.one_of(&self.scope.builtins)).to_owned(),
+        }
+    }
+
+    /// A string.
+    pub fn text(&mut self, depth: usize) -> String {
+        let variables = self.scope.variables_of(Kind::Text);
+        match self.random.below(10) {
+            0 | 1 => format!("\"{}\"", self.random.one_of(TEXTS)),
+            2 | 3 if !variables.is_empty() => self.random.one_of(&variables).clone(),
+            4 | 5 if !self.scope.text_fields.is_empty() => self.random.one_of(&self.scope.text_fields).clone(),
+            6 if depth > 0 => format!("{}({})", self.random.one_of(&["str", "kstr"]), self.int(depth - 1)),
+            7 => self.map_read(Kind::Text, depth.saturating_sub(1)).unwrap_or_else(|| "comm".into()),
+            8 if depth > 0 => {
+                format!("({} ? {} : {})", self.int(depth - 1), self.text(depth - 1), self.text(depth - 1))
+            }
+            9 => "probe".into(),
+            _ => "comm".into(),
+        }
+    }
+
+    /// A value of that kind.
+    pub fn value(&mut self, kind: Kind, depth: usize) -> String {
+        match kind {
+            Kind::Int => self.int(depth),
+            Kind::Text => self.text(depth),
+        }
+    }
+
+    /// An element of a map that holds values of that kind, if there is one.
+    fn map_read(&mut self, kind: Kind, depth: usize) -> Option<String> {
+        let index = self.map_with(|value| value == Value::Data(kind))?;
+        Some(self.element(index, depth))
+    }
+
+    /// A map that holds what is wanted.
+    pub fn map_with(&mut self, is_wanted: impl Fn(Value) -> bool) -> Option<usize> {
+        let fitting: Vec<usize> = (0..self.maps.len()).filter(|&index| is_wanted(self.maps[index].value)).collect();
+        (!fitting.is_empty()).then(|| *self.random.one_of(&fitting))
+    }
+
+    /// `@m[key]` of the map of that index.
+    pub fn element(&mut self, index: usize, depth: usize) -> String {
+        let map = self.maps[index].clone();
+        let keys: Vec<String> = map.keys.iter().map(|&kind| self.value(kind, depth)).collect();
+        match keys.as_slice() {
+            [] => format!("@{}", map.name),
+            keys if keys.len() > 1 && self.random.percent(10) => format!("@{}[({})]", map.name, keys.join(", ")),
+            keys => format!("@{}[{}]", map.name, keys.join(", ")),
+        }
+    }
+
+    /// A declared type for an integer variable.
+    pub fn int_type(&mut self) -> &'static str {
+        *self.random.one_of(INT_TYPES)
+    }
+}

@@ -1,0 +1,83 @@
+//! What has names: probes in programs, the frames of stacks, fields through the kernel's types,
+//! moments.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use libtest_mimic::Failed;
+
+use crate::tracer::{Finished, Tracer, faulted, generate};
+
+/// What a script says of a generator that begins when it is attached and has ended before it is.
+/// Gives the generator's process too, which is the parent of the one that faults.
+fn traced(script: &str) -> Result<(Finished, u32), Failed> {
+    let tracer = Tracer::start(&["-e", script])?;
+    let generator = generate(2_000, 1)?;
+    let pid = generator.id();
+    faulted(generator)?;
+    Ok((tracer.stop(libc::SIGINT)?, pid))
+}
+
+/// A probe at a function of a program runs when the program does.
+pub fn uprobe() -> Result<(), Failed> {
+    let generator = env!("CARGO_BIN_EXE_page_fault_gen");
+    let (finished, pid) = traced(&format!(r#"uprobe:{generator}:main {{ printf("%d %s\n", pid, comm); }}"#))?;
+    let expected = format!("{pid} page_fault_gen");
+    if finished.stdout.lines().any(|line| line == expected) {
+        return Ok(());
+    }
+    Err(format!("no line {expected}:\n{}", finished.stdout).into())
+}
+
+/// A function of a library is found, and its return gives what it returns.
+pub fn uretprobe() -> Result<(), Failed> {
+    let (finished, pid) = traced(r#"uretprobe:libc:getpid /comm == "page_fault_gen"/ { @[pid, retval] = count(); }"#)?;
+    expect(&finished, &format!("@[{pid}, {pid}]: "))
+}
+
+/// The stack of a process has names also when it is printed after the process's end.
+pub fn user_stack() -> Result<(), Failed> {
+    let (finished, _) = traced(r#"uprobe:libc:wait4 /comm == "page_fault_gen"/ { @[comm, ustack] = count(); }"#)?;
+    expect(&finished, "@[page_fault_gen, \n    ")?;
+    expect(&finished, "wait4+0\n")?;
+    expect(&finished, "\n]: 1\n")
+}
+
+/// The kernel's functions have names.
+pub fn kernel_stack() -> Result<(), Failed> {
+    let script = r#"rawtracepoint:sched_process_exit /comm == "page_fault_gen"/ { printf("%s", kstack); }"#;
+    let (finished, _) = traced(script)?;
+    expect(&finished, "\n    do_exit+")
+}
+
+/// Arguments of raw tracepoints, and what they point to, are found through the kernel's types.
+pub fn kernel_types() -> Result<(), Failed> {
+    let script = r#"rawtracepoint:sched_process_exit /comm == "page_fault_gen"/ {
+        printf("%d %d %s\n", pid, args.p.tgid, args.p.group_leader.comm);
+    }"#;
+    let (finished, pid) = traced(script)?;
+    expect(&finished, &format!("{pid} {pid} page_fault_gen\n"))
+}
+
+/// Both ways to print a moment print that of the event.
+pub fn moments() -> Result<(), Failed> {
+    let before = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let script = r#"rawtracepoint:sched_process_exit /comm == "page_fault_gen"/ {
+        time("time %s\n"); printf("strftime %s\n", strftime("%s", nsecs));
+    }"#;
+    let (finished, _) = traced(script)?;
+    let after = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    for word in ["time ", "strftime "] {
+        let second = finished.stdout.lines().find_map(|line| line.strip_prefix(word)?.parse::<u64>().ok());
+        if !second.is_some_and(|second| (before..=after).contains(&second)) {
+            return Err(format!("{word}is not from {before} to {after}:\n{}", finished.stdout).into());
+        }
+    }
+    Ok(())
+}
+
+fn expect(finished: &Finished, text: &str) -> Result<(), Failed> {
+    if finished.stdout.contains(text) {
+        return Ok(());
+    }
+    Err(format!("{text:?} is not in:\n{}\n{}", finished.stdout, finished.stderr).into())
+}
