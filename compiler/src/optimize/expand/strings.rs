@@ -78,11 +78,8 @@ impl Expander<'_> {
         self.places[value] = Some(place);
         match data {
             InstData::Comm => {
-                // Older kernels leave what lies behind the NUL as it was. A reader stops at the
-                // NUL; a key and a comparison go on.
-                let is_for_a_reader = self.destinations[value]
-                    .is_some_and(|(consumer, _)| matches!(self.func.insts[consumer].data, InstData::Output { .. }));
-                if !is_for_a_reader {
+                // Some kernels (6.1) write no further than the NUL, which is enough in a record.
+                if !self.goes_into_record(value) {
                     self.zero(place, len);
                 }
                 let (address, size) = (self.address(place), self.iconst(len.into()));
@@ -93,6 +90,11 @@ impl Expander<'_> {
             InstData::ReadStr { user, addr } => self.read_string(user, addr, place, len),
             _ => {}
         }
+    }
+
+    fn goes_into_record(&self, value: Value) -> bool {
+        let Some((consumer, _)) = self.destinations[value] else { return false };
+        matches!(self.func.insts[consumer].data, InstData::Output { .. })
     }
 
     /// In the record or key that the string goes into, or a slot of its own.
