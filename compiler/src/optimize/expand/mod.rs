@@ -6,6 +6,7 @@
 //! marked cold and end up behind the others.
 
 mod elements;
+mod known;
 mod records;
 mod strings;
 
@@ -14,14 +15,17 @@ use std::collections::HashMap;
 use cranelift_entity::SecondaryMap;
 use pfscript_grammar::Span;
 
+use self::known::KnownElement;
 use super::rewrite::Replacements;
 use crate::catalog::helpers::Helper;
 use crate::ir::entities::StackSlot;
+use crate::ir::flow::ControlFlow;
 use crate::ir::{Block, BlockCall, Function, Inst, InstData, Tables, Type, Value};
 use crate::manifest::{CounterKind, DataType, Member};
 
 /// Expands all upper-level instructions.
 pub fn expand(func: &mut Function, tables: &mut Tables) {
+    let flow = ControlFlow::of(func);
     let layout = std::mem::take(&mut func.layout);
     let destinations = strings::destinations(func, &layout);
     let uses = {
@@ -35,6 +39,9 @@ pub fn expand(func: &mut Function, tables: &mut Tables) {
         func,
         tables,
         current,
+        origin: current,
+        flow,
+        elements: Vec::new(),
         span: Span::default(),
         uses,
         destinations,
@@ -54,6 +61,11 @@ struct Expander<'a> {
     tables: &'a mut Tables,
     /// Where new instructions go.
     current: Block,
+    /// The block that is being expanded, and the control flow as it was before.
+    origin: Block,
+    flow: ControlFlow,
+    /// Elements looked up so far.
+    elements: Vec<KnownElement>,
     span: Span,
     uses: SecondaryMap<Value, u32>,
     /// For each string that only goes into one record or key: which, and as which part.
@@ -81,7 +93,7 @@ impl Place {
 impl Expander<'_> {
     fn block(&mut self, block: Block) {
         self.func.layout.push(block);
-        self.current = block;
+        (self.current, self.origin) = (block, block);
         for inst in std::mem::take(&mut self.func.blocks[block].insts) {
             self.span = self.func.insts[inst].span;
             self.inst(inst);
