@@ -42,7 +42,7 @@ impl Lives {
                     past.insert(slot);
                 });
                 let future = later.pop().expect("one suffix for each instruction");
-                points.push(past.keys().filter(|&slot| future.contains(slot)).collect());
+                points.push(past.iter().filter(|&slot| future.contains(slot)).collect());
             }
         }
         Self { points }
@@ -97,7 +97,7 @@ fn flood(
                 Direction::Backward => flow.predecessors[block].clone(),
             };
             for neighbour in neighbours {
-                for slot in through.keys() {
+                for slot in through.iter() {
                     changed |= result[neighbour].insert(slot);
                 }
             }
@@ -138,7 +138,7 @@ fn colour(func: &Function, lives: &Lives) -> Colours {
     order.sort_by_key(|&slot| (std::cmp::Reverse(func.slots[slot].size), slot.index()));
     let mut colours = Colours { of: SecondaryMap::new(), slots: PrimaryMap::new() };
     for slot in order {
-        let taken: Vec<StackSlot> = conflicts[slot].keys().filter_map(|other| colours.of[other]).collect();
+        let taken: Vec<StackSlot> = conflicts[slot].iter().filter_map(|other| colours.of[other]).collect();
         let free = colours.slots.keys().find(|colour| !taken.contains(colour));
         let chosen = free.unwrap_or_else(|| colours.slots.push(StackSlotData { size: func.slots[slot].size }));
         colours.of[slot] = Some(chosen);
