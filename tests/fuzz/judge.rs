@@ -63,15 +63,15 @@ pub fn judge(text: &str, kernel: &Kernel) -> Verdict {
     Verdict::Loads(targets.len())
 }
 
-/// The program as one that any kernel takes: kprobes are loaded as uprobes, which the verifier
-/// treats alike; what needs a BPF trampoline is left to the guests.
+/// The program as one that any kernel takes: kprobes are loaded as uprobes at some address, which
+/// the verifier treats alike; what needs a BPF trampoline is left to the guests.
 fn loadable(program: &Program) -> Option<Target> {
     let mut program = program.clone();
     match &program.attach {
         AttachSpec::Fentry { .. } => return None,
         AttachSpec::Kprobe { ret, .. } => {
             let ret = *ret;
-            program.attach = AttachSpec::Uprobe { path: "/bin/sh".into(), function: "main".into(), offset: 0, ret };
+            program.attach = AttachSpec::Uprobe { path: "/bin/sh".into(), function: String::new(), offset: 4096, ret };
         }
         _ => {}
     }

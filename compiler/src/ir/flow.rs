@@ -46,6 +46,11 @@ impl ControlFlow {
         self.position[block].is_some()
     }
 
+    /// The closest block that every path to `block` passes; none for the entry.
+    pub fn immediate_dominator(&self, block: Block) -> Option<Block> {
+        self.immediate_dominator[block].filter(|&dominator| dominator != block)
+    }
+
     /// Whether every path to `block` passes `dominator`; each block dominates itself.
     pub fn dominates(&self, dominator: Block, block: Block) -> bool {
         let ((outer_first, outer_last), (first, last)) = (self.tree_times[dominator], self.tree_times[block]);
