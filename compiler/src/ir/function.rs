@@ -104,6 +104,8 @@ pub struct Tables {
     pub bss: Bss,
     /// Whether a program takes stacks.
     pub uses_stacks: bool,
+    /// How many values of a key a per-CPU map holds; 0 when no program wants to know.
+    pub possible_cpus: u32,
     /// Maps to which nothing is done but small positive additions and deletions.
     pub growing: Vec<MapRef>,
     /// Maps from which something is removed: by `delete` or `clear`.

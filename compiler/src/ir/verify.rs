@@ -165,6 +165,7 @@ fn is_upper(data: &InstData) -> bool {
             | InstData::SlotLoad { .. }
             | InstData::SlotStore { .. }
             | InstData::MapLoad { .. }
+            | InstData::MapAggregated { .. }
             | InstData::MapHasKey { .. }
             | InstData::MapStore { .. }
             | InstData::MapFetchAdd { .. }

@@ -32,6 +32,10 @@ impl Lowering<'_> {
                 let key = self.key(element);
                 self.builder.push(InstData::MapLoad { map: element.map, key }, ir_type(&expr.ty))
             }
+            ExprKind::MapAggregated(element) => {
+                let key = self.key(element);
+                self.builder.push(InstData::MapAggregated { map: element.map, key }, IrType::I64)
+            }
             ExprKind::MapHasKey(element) => {
                 let key = self.key(element);
                 self.builder.push(InstData::MapHasKey { map: element.map, key }, IrType::I64)

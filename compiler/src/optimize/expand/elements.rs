@@ -16,23 +16,23 @@ const ANY: i64 = 0;
 const NOEXIST: i64 = 1;
 
 impl Expander<'_> {
-    fn info(&self, map: MapRef) -> MapInfo {
+    pub(super) fn info(&self, map: MapRef) -> MapInfo {
         self.tables.maps[map.0 as usize].clone()
     }
 
     /// Builds the key in memory.
-    fn key(&mut self, inst: Inst, map: MapRef, parts: &[Value]) -> Place {
+    pub(super) fn key(&mut self, inst: Inst, map: MapRef, parts: &[Value]) -> Place {
         let info = self.info(map);
         let place = self.buffer(inst, info.key_size);
         self.fill(place, 0, info.key_size, &info.key, parts);
         place
     }
 
-    fn map_address(&mut self, map: MapRef) -> Value {
+    pub(super) fn map_address(&mut self, map: MapRef) -> Value {
         self.push(InstData::MapAddr { map: MapAddrOf::Script(map) }, Type::Ptr)
     }
 
-    fn look_up(&mut self, map: MapRef, key: Place) -> Value {
+    pub(super) fn look_up(&mut self, map: MapRef, key: Place) -> Value {
         let (map, key) = (self.map_address(map), self.address(key));
         self.call(Helper::MapLookupElem, vec![map, key], Type::Ptr)
     }

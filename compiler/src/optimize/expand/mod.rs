@@ -5,6 +5,7 @@
 //! straight into it. Paths that are seldom taken (a new key, a full map, a full buffer) are
 //! marked cold and end up behind the others.
 
+mod aggregates;
 mod elements;
 mod known;
 mod records;
@@ -111,6 +112,7 @@ impl Expander<'_> {
             InstData::SlotStore { value, slot } => self.slot_store(value, slot),
             InstData::BytesEq { args } => self.bytes_eq(inst, args),
             InstData::MapLoad { map, key } => self.map_load(inst, map, &key),
+            InstData::MapAggregated { map, key } => self.map_aggregated(inst, map, &key),
             InstData::MapHasKey { map, key } => self.map_has_key(inst, map, &key),
             InstData::MapStore { map, key, value, must } => self.map_store(inst, map, &key, value, must),
             InstData::MapFetchAdd { map, key, delta } => self.map_fetch_add(inst, map, &key, delta),

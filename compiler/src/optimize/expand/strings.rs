@@ -39,6 +39,7 @@ fn parts(data: &InstData) -> &[Value] {
     match data {
         InstData::Output { fields, .. } => fields,
         InstData::MapLoad { key, .. }
+        | InstData::MapAggregated { key, .. }
         | InstData::MapHasKey { key, .. }
         | InstData::MapStore { key, .. }
         | InstData::MapFetchAdd { key, .. }
@@ -112,6 +113,7 @@ impl Expander<'_> {
                 (super::records::stored_fields(layout), layout.size)
             }
             InstData::MapLoad { map, .. }
+            | InstData::MapAggregated { map, .. }
             | InstData::MapHasKey { map, .. }
             | InstData::MapStore { map, .. }
             | InstData::MapFetchAdd { map, .. }
