@@ -110,6 +110,13 @@ impl Expander<'_> {
         let place = self.place_for(inst);
         match self.func.insts[inst].data.clone() {
             InstData::Comm => {
+                // Older kernels leave what lies behind the NUL as it was. A reader stops at the
+                // NUL; a key and a comparison go on.
+                let is_for_a_reader = self.destinations[value]
+                    .is_some_and(|(consumer, _)| matches!(self.func.insts[consumer].data, InstData::Output { .. }));
+                if !is_for_a_reader {
+                    self.zero(place, len);
+                }
                 let (address, size) = (self.address(place), self.iconst(len.into()));
                 self.call(Helper::GetCurrentComm, vec![address, size], Type::I64);
             }
