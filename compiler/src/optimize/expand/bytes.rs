@@ -106,8 +106,8 @@ impl Expander<'_> {
 
     /// Gives the string or tuple that `inst` makes its place, and writes it there.
     pub(super) fn bytes(&mut self, inst: Inst) {
-        let len = self.len(self.result(inst));
-        let place = self.place_for(inst);
+        let value = self.result(inst);
+        let (len, place) = (self.len(value), self.place_for(inst));
         match self.func.insts[inst].data.clone() {
             InstData::Comm => {
                 // Older kernels leave what lies behind the NUL as it was. A reader stops at the
