@@ -238,6 +238,7 @@ fn describe(ty: &Type) -> String {
         Type::Str { .. } => "a string".into(),
         Type::Time | Type::Moment(_) => "a moment in time".into(),
         Type::Stack { .. } => "a stack".into(),
+        Type::Tuple(_) => format!("a tuple {ty}"),
         Type::Pointer(_) => "an address".into(),
         Type::Struct(_) => "a structure".into(),
     }

@@ -15,7 +15,7 @@ pub enum Type {
     I64,
     /// An address that the kernel's verifier tracks: context, stack, map, map element.
     Ptr,
-    /// So many bytes of text. Not on the lower level.
+    /// So many bytes: text or a tuple. Not on the lower level.
     Bytes(u32),
 }
 

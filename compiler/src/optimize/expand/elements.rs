@@ -218,7 +218,7 @@ impl Expander<'_> {
         let info = self.info(map);
         let MapValue::Data(ty) = &info.value else { unreachable!("the checker refuses plain values here") };
         match ty {
-            DataType::Str { .. } => self.replace_element(inst, &info, map, key, value, must),
+            DataType::Str { .. } | DataType::Tuple(_) => self.replace_element(inst, &info, map, key, value, must),
             _ => self.store_number(inst, map, key, value, must),
         }
     }
@@ -231,11 +231,11 @@ impl Expander<'_> {
         self.go_on_at(after);
     }
 
-    /// A string is exchanged as a whole, so that no reader sees half of it.
+    /// A string or tuple is exchanged as a whole, so that no reader sees half of it.
     fn replace_element(&mut self, inst: Inst, info: &MapInfo, map: MapRef, key: &[Value], value: Value, must: bool) {
         let key = self.key(inst, map, key);
         let content = Place { slot: self.func.create_slot(info.value_size), offset: 0 };
-        self.put_string(content, info.value_size, value);
+        self.put_bytes(content, info.value_size, value);
         let content = self.address(content);
         let failed = self.update(map, key, content, ANY);
         let (fails, after) = (self.cold_block(), self.block_after());
