@@ -8,8 +8,10 @@
 use std::future::Future;
 use std::io;
 use std::ops::ControlFlow;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aya::maps::MapData;
@@ -133,10 +135,15 @@ struct Session<'a> {
     begin: Vec<LoadedProgram<'a>>,
     targets: Vec<LoadedTarget<'a>>,
     end: Vec<LoadedProgram<'a>>,
+    /// Programs that were attached, kept to ask how they fared.
+    attached: Vec<LoadedProgram<'a>>,
     links: Vec<Link>,
     counters: Option<Counters<'a>>,
     events_left: Option<u64>,
+    /// They wake the loop.
     signals: [Signal; 2],
+    /// A signal has come: seen at the next look, should the waking fail.
+    is_interrupted: Arc<AtomicBool>,
 }
 
 /// The object's `.bss` in the kernel, and a place to read it to.
@@ -205,11 +212,13 @@ impl<'a> Session<'a> {
             begin,
             targets,
             end,
+            attached: Vec::new(),
             links: Vec::new(),
             counters: loader.counters().map(Counters::of).transpose()?,
             events_left: settings.max_events,
             // Heard from here on: what is pressed while attaching ends the session in order.
             signals: [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?],
+            is_interrupted: flag_of_signals()?,
         })
     }
 
@@ -244,6 +253,7 @@ impl<'a> Session<'a> {
             let refused = match attach::attach(&loaded.program, &self.cpus, kernel) {
                 Ok(link) => {
                     self.note_attached(&loaded);
+                    self.attached.push(loaded.program);
                     return Ok(link);
                 }
                 Err(reason) => PassedOver { probe: loaded.program.program.probe.clone(), reason },
@@ -287,6 +297,9 @@ impl<'a> Session<'a> {
             }
             if self.orderer.is_holding() {
                 horizon.advance();
+            }
+            if self.is_interrupted.load(Ordering::Relaxed) {
+                return Ok(Ending::Outside(0));
             }
             let left = duration.map(|duration| duration.saturating_sub(started.elapsed()));
             let next = pace.wait(Instant::now());
@@ -400,6 +413,11 @@ impl<'a> Session<'a> {
         for text in self.losses.totals() {
             self.sink.warn(&text);
         }
+        for program in &self.attached {
+            if let Ok(skipped @ 1..) = sys::bpf::skipped_runs(program.as_fd()) {
+                self.sink.warn(&skipped_text(&program.program.probe, skipped));
+            }
+        }
         let (late, malformed) = (self.orderer.late(), self.orderer.malformed());
         if late > 0 {
             self.sink.note(&format!("{late} events came too late to be put in order"));
@@ -408,6 +426,20 @@ impl<'a> Session<'a> {
             self.sink.warn(&format!("{malformed} events were not understood: this is a bug in pfscript"));
         }
     }
+}
+
+fn skipped_text(probe: &str, skipped: u64) -> String {
+    let runs = if skipped == 1 { "1 run".to_owned() } else { format!("{skipped} runs") };
+    format!("the kernel skipped {runs} of {probe}, which was running already on that CPU: what it counts is too low")
+}
+
+/// A flag that SIGINT and SIGTERM set.
+fn flag_of_signals() -> io::Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [SignalKind::interrupt(), SignalKind::terminate()] {
+        signal_hook::flag::register(signal.as_raw_value(), Arc::clone(&flag))?;
+    }
+    Ok(flag)
 }
 
 async fn hung_up(output: Option<&AsyncFd<OwnedFd>>) {

@@ -58,13 +58,48 @@ pub enum Expr {
 }
 
 const EDGES: &[i128] = &[
-    0, 1, -1, 2, -2, 3, 5, 7, -7, 10, 31, 32, 63, 64, 65, 100, 127, 128, -128, 255, 256, 1000, 32767, -32768, 65535,
-    0x7fff_ffff, 0x8000_0000, -0x8000_0000, -0x8000_0001, 0xffff_ffff, 0x1_0000_0000, i64::MAX as i128,
-    i64::MIN as i128, i64::MIN as i128 + 1, 1 << 63, u64::MAX as i128, u64::MAX as i128 - 1,
+    0,
+    1,
+    -1,
+    2,
+    -2,
+    3,
+    5,
+    7,
+    -7,
+    10,
+    31,
+    32,
+    63,
+    64,
+    65,
+    100,
+    127,
+    128,
+    -128,
+    255,
+    256,
+    1000,
+    32767,
+    -32768,
+    65535,
+    0x7fff_ffff,
+    0x8000_0000,
+    -0x8000_0000,
+    -0x8000_0001,
+    0xffff_ffff,
+    0x1_0000_0000,
+    i64::MAX as i128,
+    i64::MIN as i128,
+    i64::MIN as i128 + 1,
+    1 << 63,
+    u64::MAX as i128,
+    u64::MAX as i128 - 1,
 ];
 const UNARY: &[&str] = &["-", "!", "~"];
 const BINARY: &[&str] = &[
-    "+", "-", "*", "/", "%", "/", "%", "<<", ">>", "<<", ">>", "&", "|", "^", "==", "!=", "<", "<=", ">", ">=", "&&", "||",
+    "+", "-", "*", "/", "%", "/", "%", "<<", ">>", "<<", ">>", "&", "|", "^", "==", "!=", "<", "<=", ">", ">=", "&&",
+    "||",
 ];
 
 /// An expression at most so deep.
@@ -115,7 +150,9 @@ impl Expr {
             Self::Leaf(..) => false,
             Self::Unary(_, operand) | Self::Cast(_, operand) => operand.divides_by_zero(),
             Self::Binary(op, lhs, rhs) => {
-                (matches!(*op, "/" | "%") && rhs.evaluate().value == 0) || lhs.divides_by_zero() || rhs.divides_by_zero()
+                (matches!(*op, "/" | "%") && rhs.evaluate().value == 0)
+                    || lhs.divides_by_zero()
+                    || rhs.divides_by_zero()
             }
             Self::Ternary(cond, then, otherwise) => {
                 cond.divides_by_zero() || then.divides_by_zero() || otherwise.divides_by_zero()

@@ -4,14 +4,39 @@ use super::generate::Generator;
 use super::scope::{Kind, Value};
 
 const LITERALS: &[&str] = &[
-    "0", "1", "2", "3", "7", "8", "10", "63", "64", "100", "255", "1000", "4096", "65535", "2147483647", "2147483648",
-    "4294967295", "4294967296", "9223372036854775807", "9223372036854775808", "18446744073709551615", "0x1f", "017",
-    "1e6", "1_000", "5ms", "1s",
+    "0",
+    "1",
+    "2",
+    "3",
+    "7",
+    "8",
+    "10",
+    "63",
+    "64",
+    "100",
+    "255",
+    "1000",
+    "4096",
+    "65535",
+    "2147483647",
+    "2147483648",
+    "4294967295",
+    "4294967296",
+    "9223372036854775807",
+    "9223372036854775808",
+    "18446744073709551615",
+    "0x1f",
+    "017",
+    "1e6",
+    "1_000",
+    "5ms",
+    "1s",
 ];
 const INT_TYPES: &[&str] = &["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "bool"];
 const ARITHMETIC: &[&str] = &["+", "-", "*", "&", "|", "^", "<<", ">>"];
 const COMPARISONS: &[&str] = &["==", "!=", "<", "<=", ">", ">="];
-const TEXTS: &[&str] = &["", "a", "sh", "a longer text", "sixteen letters!", "\\n\\t\\\"x\\\"", "a text of more than thirty-two bytes"];
+const TEXTS: &[&str] =
+    &["", "a", "sh", "a longer text", "sixteen letters!", "\\n\\t\\\"x\\\"", "a text of more than thirty-two bytes"];
 
 impl Generator<'_> {
     /// An integer.
@@ -101,7 +126,9 @@ impl Generator<'_> {
             4 | 5 if !self.scope.text_fields.is_empty() => self.random.one_of(&self.scope.text_fields).clone(),
             6 if depth > 0 => format!("{}({})", self.random.one_of(&["str", "kstr"]), self.int(depth - 1)),
             7 => self.map_read(Kind::Text, depth.saturating_sub(1)).unwrap_or_else(|| "comm".into()),
-            8 if depth > 0 => format!("({} ? {} : {})", self.int(depth - 1), self.text(depth - 1), self.text(depth - 1)),
+            8 if depth > 0 => {
+                format!("({} ? {} : {})", self.int(depth - 1), self.text(depth - 1), self.text(depth - 1))
+            }
             9 => "probe".into(),
             _ => "comm".into(),
         }

@@ -88,7 +88,13 @@ impl Generator<'_> {
                     Value::Aggregate(_) => &["percpuhash"][..],
                     Value::Data(_) => &["hash", "lruhash"],
                 };
-                let _ = writeln!(text, "let @{} = {}({});", map.name, self.random.one_of(kinds), 1 << self.random.below(12));
+                let _ = writeln!(
+                    text,
+                    "let @{} = {}({});",
+                    map.name,
+                    self.random.one_of(kinds),
+                    1 << self.random.below(12)
+                );
             }
             self.maps.push(map);
         }

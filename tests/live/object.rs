@@ -18,7 +18,7 @@ fn emit(name: &str) -> Result<PathBuf, Failed> {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let (script, object) = (folder.join(format!("{name}.pf")), folder.join(format!("{name}.o")));
     let whole = include_str!("../../scripts/pagefault.pf");
-    fs::write(&script, whole.replace("fentry:handle_mm_fault or kprobe:handle_mm_fault or ", ""))?;
+    fs::write(&script, whole.replace("kprobe:handle_mm_fault or fentry:handle_mm_fault or ", ""))?;
     let output = pfscript().arg("--emit-obj").arg(&object).arg(&script).output()?;
     fs::remove_file(&script)?;
     if !output.status.success() {

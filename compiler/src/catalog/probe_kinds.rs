@@ -253,6 +253,12 @@ const HARDWARE_EVENTS: &[PerfEvent] = &[
     event("ref-cycles", &[], 9, 1_000_000),
 ];
 
+/// Every software event and hardware event, as `(kind, event)`.
+pub fn perf_events() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let software = SOFTWARE_EVENTS.iter().map(|event| ("software", event.name));
+    software.chain(HARDWARE_EVENTS.iter().map(|event| ("hardware", event.name)))
+}
+
 /// The name of a software event by its number.
 pub fn software_event_name(config: u64) -> Option<&'static str> {
     SOFTWARE_EVENTS.iter().find(|event| event.config == config).map(|event| event.name)

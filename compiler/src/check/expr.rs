@@ -63,11 +63,7 @@ impl Checker<'_> {
 
     /// An expression as a plain value: an address is a number.
     fn value(&mut self, expr: &ast::Expr) -> Checked<Expr> {
-        let checked = self.expr(expr)?;
-        Ok(match checked.ty {
-            Type::Pointer(_) => Expr { ty: UINT64, ..checked },
-            _ => checked,
-        })
+        Ok(as_number(self.expr(expr)?))
     }
 
     /// An expression that is an integer.
@@ -87,7 +83,13 @@ impl Checker<'_> {
 
     /// An expression that can be part of a key or be printed: data, or a stack.
     pub(super) fn shown_expr(&mut self, expr: &ast::Expr) -> Checked<Expr> {
-        let checked = self.value(expr)?;
+        let checked = self.expr(expr)?;
+        self.shown(checked)
+    }
+
+    /// The same of an expression that is checked already.
+    pub(super) fn shown(&mut self, checked: Expr) -> Checked<Expr> {
+        let checked = as_number(checked);
         match checked.ty {
             Type::Int { .. } | Type::Str { .. } | Type::Stack { .. } | Type::Moment(_) => Ok(checked),
             _ => self.mismatch(&checked, "an integer or a string"),
@@ -440,6 +442,14 @@ impl Checker<'_> {
             diagnostic = diagnostic.help("a variable is written `$x`, a map `@x` or `@x[key]`");
         }
         Err(self.note(diagnostic))
+    }
+}
+
+/// An address is a number.
+fn as_number(expr: Expr) -> Expr {
+    match expr.ty {
+        Type::Pointer(_) => Expr { ty: UINT64, ..expr },
+        _ => expr,
     }
 }
 

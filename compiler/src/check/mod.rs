@@ -223,7 +223,6 @@ impl<'a> Checker<'a> {
 /// A type as a message names it.
 fn describe(ty: &Type) -> String {
     match ty {
-        Type::None => "a call without a value".into(),
         Type::Int { .. } => format!("an integer ({ty})"),
         Type::Str { .. } => "a string".into(),
         Type::Time | Type::Moment(_) => "a moment in time".into(),

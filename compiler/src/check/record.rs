@@ -31,8 +31,8 @@ impl Checker<'_> {
         let (name, value) = (self.field_name(arg), self.expr(&arg.value));
         let (name, value) = (name?, value?);
         match value.ty {
-            Type::None => self.mismatch(&value, "an integer or a string"),
-            _ => Ok((name, value)),
+            Type::Time => Ok((name, value)),
+            _ => Ok((name, self.shown(value)?)),
         }
     }
 

@@ -8,8 +8,6 @@ use crate::manifest::DataType;
 /// The type of an expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Type {
-    /// No value: the type of calls that are made for their effect.
-    None,
     /// An integer. A value of it is always 64 bits wide in a register, extended by its sign.
     Int {
         /// Width in bytes: 1, 2, 4 or 8.
@@ -125,7 +123,7 @@ impl Type {
             Self::Stack { user: false } => Some(DataType::KernelStack),
             Self::Moment(format) => Some(DataType::Moment(format.clone())),
             Self::Pointer(_) => UINT64.data(),
-            Self::None | Self::Time | Self::Struct(_) => None,
+            Self::Time | Self::Struct(_) => None,
         }
     }
 
@@ -152,7 +150,6 @@ impl Type {
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::None => write!(f, "none"),
             Self::Int { bytes, signed } => write!(f, "{}int{}", if *signed { "" } else { "u" }, u32::from(*bytes) * 8),
             Self::Str { len } => write!(f, "string[{len}]"),
             Self::Time | Self::Moment(_) => write!(f, "time"),

@@ -64,6 +64,8 @@ pub enum Mode {
     DumpBytecode,
     /// Write its eBPF object.
     EmitObj(PathBuf),
+    /// List the probes that match.
+    List(String),
     /// Name the built-in scripts.
     ListScripts,
     /// Say what a code means, or what all do.
@@ -130,6 +132,14 @@ fn options() -> Vec<Arg> {
         flag("dump-bytecode", "Show the bytecode beside the script's lines (needs no privileges)"),
         value("emit-obj", "FILE", "Write an eBPF object that bpftool and libbpf load")
             .value_parser(value_parser!(PathBuf)),
+        value(
+            "list",
+            "PATTERN",
+            "List the probes that match, `*` and `?` standing for anything; with -v their arguments",
+        )
+        .short('l')
+        .num_args(0..=1)
+        .default_missing_value("*"),
         flag("list-scripts", "Name the built-in scripts"),
         value("explain", "CODE", "Say what a diagnostic's code means, such as PF0101; without CODE, what all mean")
             .num_args(0..=1)
@@ -145,8 +155,8 @@ fn options() -> Vec<Arg> {
 }
 
 /// The options that exclude one another: what is done with the script.
-const MODES: [&str; 8] =
-    ["check", "dump-ast", "dump-ir", "dump-bytecode", "emit-obj", "list-scripts", "reference", "explain"];
+const MODES: [&str; 9] =
+    ["check", "dump-ast", "dump-ir", "dump-bytecode", "emit-obj", "list", "list-scripts", "reference", "explain"];
 
 /// Finds the script in `words` (without the program's own name).
 pub fn scan(words: &[OsString]) -> Scan {
@@ -264,9 +274,13 @@ fn param_option(param: &ParamSpec) -> Arg {
         .help(param_help(param));
     match param.ty {
         ParamType::Bool => option.num_args(0..=1).require_equals(true).default_missing_value("true"),
-        _ if param.default.is_none() => {
-            option.allow_negative_numbers(true).required_unless_present_any(["dump-ast", "list-scripts", "explain"])
-        }
+        _ if param.default.is_none() => option.allow_negative_numbers(true).required_unless_present_any([
+            "dump-ast",
+            "list",
+            "list-scripts",
+            "reference",
+            "explain",
+        ]),
         _ => option.allow_negative_numbers(true),
     }
 }
@@ -317,6 +331,7 @@ fn mode(matches: &ArgMatches) -> Mode {
     let text = |name| matches.get_one::<String>(name).cloned();
     match () {
         () if flag("list-scripts") => Mode::ListScripts,
+        () if matches.contains_id("list") => Mode::List(text("list").unwrap_or_default()),
         () if flag("reference") => Mode::Reference,
         () if flag("check") => Mode::Check,
         () if flag("dump-ast") => Mode::DumpAst,

@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod explain;
+pub mod list;
 pub mod report;
 pub mod run;
 pub mod script;

@@ -9,9 +9,9 @@ use pfscript_compiler::{Alternatives, Artifact, Options, compile, declared_param
 use pfscript_grammar::{Diagnostic, SourceFile, Span, ast, parse, print_ast};
 
 use crate::cli::args::{self, Args, Mode};
-use crate::cli::explain;
 use crate::cli::report;
 use crate::cli::script::{self, NoScript};
+use crate::cli::{explain, list};
 use crate::failure::Failure;
 use crate::kernel::Kernel;
 use crate::output::{Destination, Output, Verbosity};
@@ -55,6 +55,7 @@ fn attempt(words: &[OsString]) -> Result<u8, Stop> {
     let args = args::parse(words, &scan, source.name(), &params).map_err(Stop::CommandLine)?;
     let options = options(&args);
     match &args.mode {
+        Mode::List(pattern) => print(&list::list(pattern, &Kernel::new(), args.verbosity == Verbosity::Verbose)),
         Mode::ListScripts => print(&script::list()),
         Mode::Explain(None) => print(&explain::list()),
         Mode::Explain(Some(code)) => print(&explain::explain(code).map_err(Stop::NoCode)?),

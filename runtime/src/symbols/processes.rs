@@ -2,8 +2,9 @@
 //!
 //! Of a process that lives /proc/PID/maps tells, read when a stack of it is shown and again after
 //! each drain of the buffers. Of one that has ended what perf's side band told of it: that is
-//! all of it when the program was started (by exec) while tracing, and for a process that was
-//! there before what was read of it while it lived.
+//! all of it when the program was started (by exec) while tracing, and for a copy of a process
+//! that was there before (by fork alone) what that one has mapped. What is not known: mappings of
+//! a process that was there before, and has ended before a stack of it was first shown.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs;
@@ -24,6 +25,8 @@ pub struct Processes {
     known: HashMap<u32, Mappings>,
     /// The known ones in the order in which they became known.
     order: VecDeque<u32>,
+    /// The process that another is a copy of, which has the same mapped as far as is not known.
+    parents: HashMap<u32, u32>,
     /// Those that /proc was asked about since the last drain.
     asked: HashSet<u32>,
     watch: Option<Watch>,
@@ -45,7 +48,10 @@ impl Processes {
 
     fn apply(&mut self, change: Change) {
         match change {
-            Change::Exec { pid } => self.learn(pid, Mappings::default()),
+            Change::Exec { pid } => {
+                self.parents.remove(&pid);
+                self.learn(pid, Mappings::default());
+            }
             Change::Mapped { pid, mapping } => {
                 if !self.known.contains_key(&pid) {
                     self.learn(pid, Mappings::default());
@@ -53,11 +59,19 @@ impl Processes {
                 self.known.entry(pid).or_default().add(mapping);
             }
             Change::Fork { pid, parent } => {
-                if let Some(mappings) = self.known.get(&parent).cloned() {
-                    self.learn(pid, mappings);
-                }
+                self.descend(pid, parent);
+                self.learn(pid, self.known.get(&parent).cloned().unwrap_or_default());
             }
         }
+    }
+
+    /// Remembers where a process came from, without what lies between: a copy of a copy.
+    fn descend(&mut self, pid: u32, parent: u32) {
+        if self.parents.len() >= MOST {
+            self.parents.clear();
+        }
+        let origin = self.parents.get(&parent).copied().unwrap_or(parent);
+        self.parents.insert(pid, origin);
     }
 
     fn learn(&mut self, pid: u32, mappings: Mappings) {
@@ -75,13 +89,26 @@ impl Processes {
     /// The name of `address` in the process: a function's if its file has symbols, else a place in
     /// the file, else the address alone.
     pub fn name(&mut self, names: &mut Names, pid: u32, address: Address) -> Frame {
-        self.ask(pid);
-        let Some(mapping) = self.known.get(&pid).and_then(|mappings| mappings.find(address.inside())) else {
+        let Some(mapping) = self.find(pid, address.inside()) else {
             return format!("{:#x} [unknown]", address.value).into();
         };
         let offset = Address { value: address.value - mapping.start + mapping.offset, ..address };
         let named = file_of(pid, mapping).and_then(|path| names.in_file(&path, offset));
         named.unwrap_or_else(|| place(address, mapping, offset.value))
+    }
+
+    /// What lies at `address` of a process, or of the one that it is a copy of.
+    fn find(&mut self, pid: u32, address: u64) -> Option<&Mapping> {
+        let is_in = |mappings: &Mappings| mappings.find(address).is_some();
+        self.ask(pid);
+        let holder = match self.parents.get(&pid) {
+            Some(&origin) if !self.known.get(&pid).is_some_and(is_in) => {
+                self.ask(origin);
+                origin
+            }
+            _ => pid,
+        };
+        self.known.get(&holder)?.find(address)
     }
 
     /// Reads /proc/PID/maps, unless that was done since the last drain or the process has ended.
@@ -152,6 +179,18 @@ mod tests {
         assert!(name.contains("look_again"), "{name}");
         processes.apply(Change::Exec { pid: child });
         assert!(processes.name(&mut Names::new(), child, address).ends_with("[unknown]"));
+    }
+
+    #[test]
+    fn a_copy_of_a_process_has_the_same_mapped() {
+        let mut processes = Processes::default();
+        let value = Processes::look_again as *const () as u64;
+        // Two copies, one of the other, that have ended: no process has so high a number.
+        let (child, grandchild) = (u32::MAX - 1, u32::MAX);
+        processes.apply(Change::Fork { pid: child, parent: std::process::id() });
+        processes.apply(Change::Fork { pid: grandchild, parent: child });
+        let name = processes.name(&mut Names::new(), grandchild, Address { value, is_return: false });
+        assert!(name.contains("look_again"), "{name}");
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use std::ffi::{CStr, c_char};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
-use aya_obj::generated::{bpf_attach_type, bpf_attr, bpf_cmd, bpf_func_info, bpf_insn, bpf_line_info, bpf_prog_type};
+use aya_obj::generated::{
+    bpf_attach_type, bpf_attr, bpf_cmd, bpf_func_info, bpf_insn, bpf_line_info, bpf_prog_info, bpf_prog_type,
+};
 
 use super::{Call, Refused, check, check_fd};
 
@@ -124,6 +126,25 @@ pub fn test_run(program: BorrowedFd<'_>) -> Result<(), Refused> {
     attr.test.prog_fd = program.as_raw_fd() as u32;
     // SAFETY: no pointer is set: raw tracepoint programs take neither data nor, here, a context.
     unsafe { bpf(Call::ProgTestRun, bpf_cmd::BPF_PROG_TEST_RUN, &mut attr) }.map(drop)
+}
+
+/// How many runs of a program the kernel skipped because it was running already on that processor:
+/// a tracing program can be preempted, and what comes meanwhile is not run but counted
+/// (`recursion_misses` of `struct bpf_prog_info`).
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn skipped_runs(program: BorrowedFd<'_>) -> Result<u64, Refused> {
+    // SAFETY: `bpf_prog_info` is plain numbers, for which all zeros is a value.
+    let mut info: bpf_prog_info = unsafe { std::mem::zeroed() };
+    let mut attr = zeroed();
+    attr.info.bpf_fd = program.as_raw_fd() as u32;
+    attr.info.info_len = size_of::<bpf_prog_info>() as u32;
+    attr.info.info = std::ptr::from_mut(&mut info) as u64;
+    // SAFETY: `info` outlives the call and is as long as `info_len` says; it is zeroed, so it
+    // names no further memory for the kernel to write to.
+    unsafe { bpf(Call::ProgInfo, bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr) }?;
+    Ok(info.recursion_misses)
 }
 
 /// Attaches a raw tracepoint program to the tracepoint `name`; or, without a name, a tracing

@@ -78,6 +78,10 @@ impl Expander<'_> {
         self.places[value] = Some(place);
         match data {
             InstData::Comm => {
+                // Some kernels (6.1) write no further than the NUL, which is enough in a record.
+                if !self.goes_into_record(value) {
+                    self.zero(place, len);
+                }
                 let (address, size) = (self.address(place), self.iconst(len.into()));
                 self.call(Helper::GetCurrentComm, vec![address, size], Type::I64);
             }
@@ -86,6 +90,11 @@ impl Expander<'_> {
             InstData::ReadStr { user, addr } => self.read_string(user, addr, place, len),
             _ => {}
         }
+    }
+
+    fn goes_into_record(&self, value: Value) -> bool {
+        let Some((consumer, _)) = self.destinations[value] else { return false };
+        matches!(self.func.insts[consumer].data, InstData::Output { .. })
     }
 
     /// In the record or key that the string goes into, or a slot of its own.

@@ -1,0 +1,99 @@
+//! What the documents say of the tree is true of it: links lead somewhere, the code map names files
+//! that are there, and every script is told of.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Every document, below the root.
+fn documents() -> Vec<PathBuf> {
+    let docs = fs::read_dir(root().join("docs")).expect("docs is a folder");
+    let docs = docs.map(|entry| entry.expect("it can be listed").path()).filter(|path| is(path, "md"));
+    let others = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "grammar/README.md", "tests/README.md"];
+    others.iter().map(|name| root().join(name)).chain(docs).collect()
+}
+
+fn is(path: &Path, extension: &str) -> bool {
+    path.extension().is_some_and(|own| own == extension)
+}
+
+/// The targets of `[text](target)` that are in this tree.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
+    targets.filter(|target| !target.starts_with("http"))
+}
+
+/// The anchor that a heading gets: lower case, dashes for blanks, marks left away.
+fn anchors(text: &str) -> impl Iterator<Item = String> {
+    let headings = text.lines().filter_map(|line| line.trim_start_matches('#').strip_prefix(' '));
+    headings.map(|heading| {
+        let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        kept.collect::<String>().to_lowercase().replace(' ', "-")
+    })
+}
+
+#[test]
+fn links_lead_somewhere() {
+    for document in documents() {
+        let text = read(&document);
+        for link in links(&text) {
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let folder = document.parent().expect("a document is in a folder");
+            let target = if path.is_empty() { document.clone() } else { folder.join(path) };
+            assert!(target.exists(), "{}: there is no {path}", document.display());
+            let is_known = anchor.is_empty() || anchors(&read(&target)).any(|known| known == anchor);
+            assert!(is_known, "{}: {path} has no heading #{anchor}", document.display());
+        }
+    }
+}
+
+/// In a row of the code map, a name without a folder is in the folder of the one before it.
+#[test]
+fn the_code_map_names_what_is_there() {
+    let text = read(&root().join("ARCHITECTURE.md"));
+    let mut crate_name = "";
+    let mut named = 0;
+    for line in text.lines() {
+        if let Some(heading) = line.strip_prefix("### ") {
+            crate_name = if heading.starts_with(char::is_uppercase) { "" } else { heading };
+        }
+        let Some(cell) = line.strip_prefix("| `").and_then(|rest| rest.split('|').next()) else { continue };
+        let mut folder = PathBuf::new();
+        for name in format!("`{cell}").split('`').skip(1).step_by(2) {
+            let path = if name.contains('/') { PathBuf::from(name) } else { folder.join(name) };
+            assert!(root().join(crate_name).join(&path).exists(), "{line}\nthere is no {}", path.display());
+            folder = path.parent().unwrap_or(Path::new("")).to_owned();
+            named += 1;
+        }
+    }
+    assert!(named > 100, "only {named} names were found");
+}
+
+#[test]
+fn every_script_is_built_in_and_told_of() {
+    let readme = read(&root().join("README.md"));
+    let built_in: Vec<_> = pfscript::cli::script::BUILT_IN.iter().map(|(name, _)| *name).collect();
+    let scripts = fs::read_dir(root().join("scripts")).expect("scripts is a folder");
+    for script in scripts.map(|entry| entry.expect("it can be listed").path()).filter(|path| is(path, "pf")) {
+        let name = script.file_stem().and_then(|name| name.to_str()).expect("a script has a name");
+        assert!(built_in.contains(&name), "{name} is not built in");
+        assert!(readme.contains(&format!("[{name}](scripts/{name}.pf)")), "README.md does not tell of {name}");
+    }
+}
+
+#[test]
+fn the_readme_shows_pagefault_as_it_is() {
+    let readme = read(&root().join("README.md"));
+    let script = read(&root().join("scripts/pagefault.pf"));
+    let code = script.lines().filter(|line| !line.starts_with('#')).map(|line| line.split("//").next().unwrap_or(line));
+    for line in code.map(str::trim_end).filter(|line| !line.is_empty()) {
+        assert!(readme.lines().any(|shown| shown == line), "README.md does not show: {line}");
+    }
+}
