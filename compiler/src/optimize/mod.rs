@@ -62,7 +62,7 @@ pub fn optimize(mut module: Module, last: Option<&str>) -> Module {
     module.note_growing_maps();
     let end = PASSES.iter().position(|pass| Some(pass.name) == last).map_or(PASSES.len(), |index| index + 1);
     for pass in &PASSES[..end] {
-        for func in &mut module.functions {
+        for func in module.functions.iter_mut().chain(&mut module.callbacks) {
             (pass.run)(func, &mut module.tables);
             debug_verify(func, pass);
         }
