@@ -1,6 +1,6 @@
 //! The maps: shapes learnt from every use, and their final layouts.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use pfscript_grammar::{Diagnostic, Span, ast};
 
@@ -18,6 +18,7 @@ pub const DEFAULT_MAX_ENTRIES: u32 = 65536;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MapTable {
     shapes: Vec<Shape>,
+    by_name: HashMap<String, usize>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -46,8 +47,9 @@ pub enum Value {
 
 impl MapTable {
     fn find_or_add(&mut self, name: &ast::Ident) -> MapRef {
-        let found = self.shapes.iter().position(|shape| shape.name == name.name);
+        let found = self.by_name.get(&name.name).copied();
         let index = found.unwrap_or_else(|| {
+            self.by_name.insert(name.name.clone(), self.shapes.len());
             let shape = Shape {
                 name: name.name.clone(),
                 key: None,

@@ -19,6 +19,8 @@ mod stmt;
 pub mod types;
 
 pub use self::maps::lhist_steps;
+use std::collections::HashMap;
+
 use pfscript_grammar::{Code, Diagnostic, Severity, Span, ast};
 
 use self::maps::MapTable;
@@ -134,7 +136,7 @@ impl<'a> Checker<'a> {
     }
 
     fn block(&mut self, block: &ast::Block) -> Vec<Stmt> {
-        self.probe.scopes.push(Vec::new());
+        self.probe.scopes.push(HashMap::new());
         let mut stmts = Vec::with_capacity(block.stmts.len());
         for stmt in &block.stmts {
             // An error is noted; the statements behind it are checked all the same.

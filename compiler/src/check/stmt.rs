@@ -1,5 +1,7 @@
 //! Statements.
 
+use std::collections::HashMap;
+
 use pfscript_grammar::{Diagnostic, Span, ast};
 
 use super::constant::constant;
@@ -202,7 +204,7 @@ impl Checker<'_> {
     ) -> Checked<StmtKind> {
         let (low, high) =
             (self.constant_expr(low, "the start of the range"), self.constant_expr(high, "the end of the range"));
-        self.probe.scopes.push(Vec::new());
+        self.probe.scopes.push(HashMap::new());
         let counter = self.probe.declare(&var.name, INT64, var.span);
         self.probe.read.insert(counter); // counting rounds is use enough
         self.probe.loops += 1;
