@@ -48,7 +48,8 @@ fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     println!("| statements |{} growth of the last step |", SIZES.map(|size| format!(" {size} |")).concat());
     println!("|---|{}---|", "---:|".repeat(SIZES.len()));
-    for shape in SHAPES.iter().filter(|shape| wanted.is_empty() || wanted.iter().any(|word| shape.name.contains(word))) {
+    for shape in SHAPES.iter().filter(|shape| wanted.is_empty() || wanted.iter().any(|word| shape.name.contains(word)))
+    {
         let times = SIZES.map(|size| median(&script(shape, size)));
         let cells = times.map(|time| format!(" {:.2} ms |", time.as_secs_f64() * 1000.0)).concat();
         let growth = times[SIZES.len() - 1].as_secs_f64() / times[SIZES.len() - 2].as_secs_f64();

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use pfscript_grammar::{Diagnostic, Span, ast};
 
 use super::program::{Element, Expr};
-use super::types::Type;
+use super::types::{Type, side_by_side};
 use super::{Checked, Checker, describe};
 use crate::catalog::{codes, nearest};
 use crate::manifest::{self, MapInfo, MapKind, MapRef, MapValue, Member};
@@ -13,6 +13,9 @@ use crate::manifest::{self, MapInfo, MapKind, MapRef, MapValue, Member};
 /// How many elements a map holds unless the script says otherwise. Memory grows with use, not
 /// with this number, but for 16 bytes of hash table per element.
 pub const DEFAULT_MAX_ENTRIES: u32 = 65536;
+
+/// The kernel since which a program can see the values of other CPUs.
+const READ_AGGREGATION: (u32, u32) = (5, 19);
 
 /// All maps in the order of their first mention.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -126,18 +129,7 @@ fn storage(declared: Option<(MapKind, u32)>, value: &MapValue, is_scalar: bool) 
 }
 
 fn key_layout(types: Vec<Type>) -> (Vec<Member>, u32) {
-    let mut offset = 0u32;
-    let members: Vec<Member> = types
-        .iter()
-        .map(|ty| {
-            let ty = ty.data().expect("only data is taken for a key");
-            let member = Member { offset: offset.next_multiple_of(ty.align()), ty };
-            offset = member.offset + member.ty.size();
-            member
-        })
-        .collect();
-    let align = members.iter().map(|member| member.ty.align()).max().unwrap_or(1);
-    (members, offset.next_multiple_of(align))
+    side_by_side(types.iter().map(|ty| ty.data().expect("only data is taken for a key")).collect())
 }
 
 /// Bytes of one CPU's value.
@@ -203,6 +195,26 @@ impl Checker<'_> {
         }
     }
 
+    /// Whether each declared kind of map suits what the map came to hold.
+    pub(super) fn storage_fits(&mut self) {
+        for shape in self.maps.shapes.clone() {
+            let (Some((kind, _)), Some(value)) = (shape.declared, &shape.value) else { continue };
+            let (name, holds) = (&shape.name, describe_shape(value));
+            let (message, help) = match (value, kind.is_percpu()) {
+                (Value::Data(_), true) => (
+                    format!("map @{name} holds {holds}, of which a percpuhash would keep another on each CPU"),
+                    "declare it as `hash` or `lruhash`; percpuhash is for `count()`, `sum()` and their kind",
+                ),
+                (Value::Aggregate(MapValue::Min { .. } | MapValue::Max { .. }), false) => (
+                    format!("map @{name} holds {holds}, which needs a value on each CPU"),
+                    "declare it as `percpuhash`, or not at all",
+                ),
+                _ => continue,
+            };
+            self.note(Diagnostic::error(codes::VALUE_SHAPE, shape.span, message).help(help));
+        }
+    }
+
     /// `@m`, without a look at its key.
     pub(super) fn map_named(&mut self, name: &ast::Ident) -> MapRef {
         self.maps.find_or_add(name)
@@ -222,25 +234,21 @@ impl Checker<'_> {
         Ok(Element { map, key: keys })
     }
 
-    /// The parts of a key; `@m[(a, b)]` is `@m[a, b]`.
+    /// The parts of a key, tuples among them; `@m[(a, b)]` is `@m[a, b]`.
     pub(super) fn key_parts(&mut self, keys: &[ast::Expr]) -> Checked<Vec<Expr>> {
         // All of them, for each may have its errors, or teach a map something.
-        let parts: Vec<Checked<Vec<Expr>>> = keys.iter().map(|key| self.key_part(key)).collect();
-        Ok(parts.into_iter().collect::<Checked<Vec<_>>>()?.into_iter().flatten().collect())
+        let parts: Vec<Checked<Expr>> = keys.iter().map(|key| self.key_part(key)).collect();
+        parts.into_iter().collect()
     }
 
-    fn key_part(&mut self, key: &ast::Expr) -> Checked<Vec<Expr>> {
-        match &key.kind {
-            ast::ExprKind::Tuple(elements) => self.key_parts(elements),
-            _ => match self.shown_expr(key)? {
-                part if matches!(part.ty, Type::Moment(_)) => self.mismatch(&part, "an integer or a string"),
-                part => Ok(vec![part]),
-            },
-        }
+    fn key_part(&mut self, key: &ast::Expr) -> Checked<Expr> {
+        let part = self.shown_expr(key)?;
+        let has_moment = part.ty.spread().any(|ty| matches!(ty, Type::Moment(_)));
+        if has_moment { self.mismatch(&part, "an integer or a string") } else { Ok(part) }
     }
 
     pub(super) fn learn_key(&mut self, map: MapRef, keys: &[Expr], at: Span) -> Checked<()> {
-        let found: Vec<Type> = keys.iter().map(|key| key.ty.clone()).collect();
+        let found: Vec<Type> = keys.iter().flat_map(|key| key.ty.spread()).cloned().collect();
         let span = keys.iter().map(|key| key.span).reduce(Span::to).unwrap_or(at);
         let shape = &mut self.maps.shapes[map.0 as usize];
         let Some(known) = &shape.key else {
@@ -282,10 +290,10 @@ impl Checker<'_> {
             shape.value = joined;
             return Ok(());
         }
-        let known = shape.value.as_ref().map(describe_value).unwrap_or_default();
+        let known = shape.value.as_ref().map(describe_shape).unwrap_or_default();
         let (name, first) = (shape.name.clone(), shape.value_span);
         let is_reset = matches!((&shape.value, &value), (Some(Value::Aggregate(_)), Value::Data(_)));
-        let message = format!("map @{name} holds {known}, it cannot be given {} too", describe_value(&value));
+        let message = format!("map @{name} holds {known}, it cannot be given {} too", describe_shape(&value));
         let diagnostic = Diagnostic::error(codes::VALUE_SHAPE, span, message).also(first, "first written here");
         let diagnostic = match is_reset {
             true => diagnostic.help(format!("`zero(@{name})` or `clear(@{name})` lets it start again")),
@@ -298,15 +306,41 @@ impl Checker<'_> {
     pub(super) fn element_type(&mut self, map: MapRef, at: Span) -> Checked<Type> {
         match self.maps.value(map).cloned() {
             Some(Value::Data(ty)) => Ok(ty),
-            Some(Value::Aggregate(value)) => {
-                let message = format!("{} cannot be read in an expression", describe_value(&Value::Aggregate(value)));
-                let diagnostic = Diagnostic::error(codes::NOT_SUPPORTED, at, message)
-                    .help("count with `++` or `+=` where the value is needed in the script");
-                Err(self.note(diagnostic))
-            }
+            Some(Value::Aggregate(value)) => self.aggregated_type(&value, at),
             None if self.is_settled => self.never_written(map, at),
             None => Err(super::Reported),
         }
+    }
+
+    /// The type of what an aggregation came to so far.
+    pub(super) fn aggregated_type(&mut self, value: &MapValue, at: Span) -> Checked<Type> {
+        let signed = match *value {
+            MapValue::Count => true,
+            MapValue::Sum { signed }
+            | MapValue::Min { signed }
+            | MapValue::Max { signed }
+            | MapValue::Avg { signed } => signed,
+            MapValue::Data(_) | MapValue::Stats { .. } | MapValue::Hist | MapValue::Lhist { .. } => {
+                return self.not_one_number(value, at);
+            }
+        };
+        self.possible_cpus = self.kernel.possible_cpus();
+        let release = self.kernel.release();
+        if release != (0, 0) && release < READ_AGGREGATION {
+            let message = format!("{} can be read in a program since Linux 5.19", describe_value(value));
+            let diagnostic = Diagnostic::error(codes::NOT_SUPPORTED, at, message);
+            return Err(self.note(diagnostic.help("count with `++` or `+=` where a program needs the number")));
+        }
+        Ok(Type::Int { bytes: 8, signed })
+    }
+
+    fn not_one_number<T>(&mut self, value: &MapValue, at: Span) -> Checked<T> {
+        let message = format!("{} is more than one number: it has no value in an expression", describe_value(value));
+        let help = match value {
+            MapValue::Stats { .. } => "`count()`, `avg()` or `sum()` in a map of its own gives one of the three",
+            _ => "`print(@map)` shows it; `count()` or `max()` in a map of its own can be compared",
+        };
+        Err(self.note(Diagnostic::error(codes::TYPE_MISMATCH, at, message).help(help)))
     }
 
     fn never_written<T>(&mut self, map: MapRef, at: Span) -> Checked<T> {
@@ -337,24 +371,26 @@ fn describe_key(types: &[Type]) -> String {
     }
 }
 
-fn describe_value(value: &Value) -> String {
+fn describe_shape(value: &Value) -> String {
     match value {
         Value::Data(Type::Int { .. }) => "integers".into(),
         Value::Data(Type::Str { .. }) => "strings".into(),
+        Value::Data(ty @ Type::Tuple(_)) => format!("tuples {ty}"),
         Value::Data(ty) => describe(ty),
-        Value::Aggregate(value) => format!(
-            "{}()",
-            match value {
-                MapValue::Data(_) => "value",
-                MapValue::Count => "count",
-                MapValue::Sum { .. } => "sum",
-                MapValue::Min { .. } => "min",
-                MapValue::Max { .. } => "max",
-                MapValue::Avg { .. } => "avg",
-                MapValue::Stats { .. } => "stats",
-                MapValue::Hist => "hist",
-                MapValue::Lhist { .. } => "lhist",
-            }
-        ),
+        Value::Aggregate(value) => describe_value(value).into(),
+    }
+}
+
+fn describe_value(value: &MapValue) -> &'static str {
+    match value {
+        MapValue::Data(_) => "a value",
+        MapValue::Count => "count()",
+        MapValue::Sum { .. } => "sum()",
+        MapValue::Min { .. } => "min()",
+        MapValue::Max { .. } => "max()",
+        MapValue::Avg { .. } => "avg()",
+        MapValue::Stats { .. } => "stats()",
+        MapValue::Hist => "hist()",
+        MapValue::Lhist { .. } => "lhist()",
     }
 }

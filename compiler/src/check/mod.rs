@@ -66,6 +66,8 @@ struct Checker<'a> {
     records: Vec<RecordLayout>,
     notes: Vec<String>,
     diagnostics: Vec<Diagnostic>,
+    /// See [`CheckedProgram::possible_cpus`].
+    possible_cpus: u32,
     /// Shapes of maps are final: what is still unknown is an error.
     is_settled: bool,
     probe: ProbeScope,
@@ -81,6 +83,7 @@ impl<'a> Checker<'a> {
             records: Vec::new(),
             notes: Vec::new(),
             diagnostics: Vec::new(),
+            possible_cpus: 0,
             is_settled: false,
             probe: ProbeScope::default(),
         }
@@ -187,6 +190,7 @@ impl<'a> Checker<'a> {
     }
 
     fn finish(mut self, targets: Vec<CheckedTarget>) -> Result<CheckedProgram, Vec<Diagnostic>> {
+        self.storage_fits();
         self.diagnostics.sort_by_key(|diagnostic| diagnostic.primary.span.start);
         if self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
             // Warnings wait: many only follow from errors, as what a misspelt name should have used.
@@ -194,7 +198,14 @@ impl<'a> Checker<'a> {
             return Err(self.diagnostics);
         }
         let maps = self.maps.into_infos();
-        Ok(CheckedProgram { targets, maps, records: self.records, notes: self.notes, warnings: self.diagnostics })
+        Ok(CheckedProgram {
+            targets,
+            maps,
+            records: self.records,
+            possible_cpus: self.possible_cpus,
+            notes: self.notes,
+            warnings: self.diagnostics,
+        })
     }
 
     /// Notes a diagnostic, once: the body of a probe is checked for each of its attach points.
@@ -229,6 +240,7 @@ fn describe(ty: &Type) -> String {
         Type::Str { .. } => "a string".into(),
         Type::Time | Type::Moment(_) => "a moment in time".into(),
         Type::Stack { .. } => "a stack".into(),
+        Type::Tuple(_) => format!("a tuple {ty}"),
         Type::Pointer(_) => "an address".into(),
         Type::Struct(_) => "a structure".into(),
     }

@@ -18,6 +18,8 @@ pub struct CheckedProgram {
     pub maps: Vec<MapInfo>,
     /// The records with their final layouts.
     pub records: Vec<RecordLayout>,
+    /// How many values of a key a per-CPU map holds; 0 when no program wants to know.
+    pub possible_cpus: u32,
     /// Remarks for `-v` and the dumps.
     pub notes: Vec<String>,
     /// What is legal but surely not meant.
@@ -62,7 +64,7 @@ entity_impl!(Var, "$");
 pub struct VarData {
     /// Its name, without `$`.
     pub name: String,
-    /// Its type: a 64-bit integer or a string.
+    /// Its type: a 64-bit integer, a string or a tuple of such.
     pub ty: Type,
     /// Where it is first assigned.
     pub span: Span,
@@ -101,6 +103,8 @@ pub enum ExprKind {
     Read(Source),
     /// A map element's value.
     MapLoad(Element),
+    /// What an element's aggregation came to so far, of all CPUs.
+    MapAggregated(Element),
     /// 1 when there is such an element.
     MapHasKey(Element),
     /// Removes the element; 1 when there was one.
@@ -141,8 +145,8 @@ pub enum ExprKind {
         /// Right operand.
         rhs: Box<Expr>,
     },
-    /// A comparison of strings.
-    StrCompare {
+    /// A comparison of two strings, or of two tuples of the same type.
+    BytesCompare {
         /// `==`, else `!=`.
         equal: bool,
         /// Left operand.
@@ -159,7 +163,16 @@ pub enum ExprKind {
         /// Right operand.
         rhs: Box<Expr>,
     },
-    /// `cond ? then : otherwise`, of integers.
+    /// `(a, b)`
+    Tuple(Vec<Expr>),
+    /// `tuple.0`
+    Element {
+        /// The tuple.
+        tuple: Box<Expr>,
+        /// Which element, from 0.
+        index: usize,
+    },
+    /// `cond ? then : otherwise`, both of the expression's type.
     Ternary {
         /// The condition.
         cond: Box<Expr>,
@@ -168,7 +181,7 @@ pub enum ExprKind {
         /// Value when it is zero.
         otherwise: Box<Expr>,
     },
-    /// An integer cut to the width of the expression's type.
+    /// An integer cut to the width of the expression's type, or a tuple laid out as it.
     Cast(Box<Expr>),
     /// An integer at an address; 0 when it cannot be read.
     ReadInt {
@@ -195,7 +208,7 @@ pub enum ExprKind {
 pub struct Element {
     /// The map.
     pub map: MapRef,
-    /// The key's parts, as many as the map has.
+    /// The key's parts; a tuple among them stands for its elements.
     pub key: Vec<Expr>,
 }
 

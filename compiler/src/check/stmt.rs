@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use pfscript_grammar::{Diagnostic, Span, ast};
 
 use super::constant::constant;
+use super::expr::converted;
 use super::maps::Value;
 use super::program::{AddResult, Expr, ExprKind, Stmt, StmtKind, Var};
 use super::types::{INT64, Type};
@@ -34,7 +35,9 @@ impl Checker<'_> {
                 let step = self.positive_constant(step, "the step of `every`");
                 let of = self.int_expr(of);
                 let body = self.block(body);
-                StmtKind::Every { step: step?, of: of?, body }
+                let of = of?;
+                self.warn_of_inexact_multiples(&of);
+                StmtKind::Every { step: step?, of, body }
             }
             ast::StmtKind::ForRange { var, low, high, body } => self.for_range(var, low, high, body)?,
             ast::StmtKind::Unroll { count, body } => self.unroll(count, body)?,
@@ -54,6 +57,14 @@ impl Checker<'_> {
     fn warn_of_unreachable(&mut self, before: &[Stmt], span: Span) {
         if let Some(Stmt { kind: StmtKind::Return | StmtKind::Break | StmtKind::Continue, .. }) = before.last() {
             self.note(Diagnostic::warning(codes::UNREACHABLE, span, "this statement can never run"));
+        }
+    }
+
+    fn warn_of_inexact_multiples(&mut self, of: &Expr) {
+        if let ExprKind::MapAggregated(_) = of.kind {
+            let message = "this is added up while all CPUs go on counting: a multiple may be passed over, or met twice";
+            let warning = Diagnostic::warning(codes::INEXACT_MULTIPLES, of.span, message);
+            self.note(warning.help("`every N of ++@map[key]` meets each multiple exactly once"));
         }
     }
 
@@ -139,6 +150,10 @@ impl Checker<'_> {
                 // Before the key, which may hold an element of this very map.
                 let map = self.map_named(&element.map);
                 self.learn_value(map, Value::Data(value.ty.widened()), span)?;
+                let value = match self.maps.value(map) {
+                    Some(Value::Data(ty)) => converted(value, ty),
+                    _ => value,
+                };
                 let element = self.element(element)?;
                 Ok(StmtKind::SetMap { element, value })
             }
@@ -162,6 +177,7 @@ impl Checker<'_> {
                 Expr { kind: ExprKind::Cast(Box::new(value)), ty, span }
             }
             (Type::Str { len }, Type::Str { len: found }) if found <= len => value,
+            (Type::Tuple(_), Type::Tuple(_)) if ty.holds(&value.ty) => converted(value, &ty),
             (Type::Str { len }, Type::Str { .. }) => {
                 let name = self.probe.vars[var].name.clone();
                 let message = format!("${name} holds at most {len} bytes, this is a {}", value.ty);

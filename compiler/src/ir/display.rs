@@ -96,10 +96,16 @@ impl DisplayFunction<'_> {
             InstData::ReadStr { user, addr } => {
                 write!(f, "read_str.{} {addr}", if *user { "user" } else { "kernel" })
             }
+            InstData::Tuple { members, parts } => {
+                let parts = members.iter().zip(parts).map(|(member, part)| format!("{}: {part}", member.offset));
+                write!(f, "tuple {}", parts.collect::<Vec<_>>().join(", "))
+            }
+            InstData::Element { tuple, member } => write!(f, "element {tuple}+{}", member.offset),
             InstData::BytesEq { args: [a, b] } => write!(f, "bytes_eq {a}, {b}"),
             InstData::SlotLoad { slot } => write!(f, "slot_load {slot}"),
             InstData::SlotStore { value, slot } => write!(f, "slot_store {value}, {slot}"),
             InstData::MapLoad { map, key } => write!(f, "map_load {}", self.element(*map, key)),
+            InstData::MapAggregated { map, key } => write!(f, "map_aggregated {}", self.element(*map, key)),
             InstData::MapHasKey { map, key } => write!(f, "map_has_key {}", self.element(*map, key)),
             InstData::MapStore { map, key, value, must } => {
                 write!(f, "map_store{} {value}, {}", if *must { ".must" } else { "" }, self.element(*map, key))

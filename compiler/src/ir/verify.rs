@@ -161,10 +161,13 @@ fn is_upper(data: &InstData) -> bool {
             | InstData::LoadBytes { .. }
             | InstData::ReadInt { .. }
             | InstData::ReadStr { .. }
+            | InstData::Tuple { .. }
+            | InstData::Element { .. }
             | InstData::BytesEq { .. }
             | InstData::SlotLoad { .. }
             | InstData::SlotStore { .. }
             | InstData::MapLoad { .. }
+            | InstData::MapAggregated { .. }
             | InstData::MapHasKey { .. }
             | InstData::MapStore { .. }
             | InstData::MapFetchAdd { .. }
