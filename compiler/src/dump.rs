@@ -101,11 +101,13 @@ mod tests {
             probe: probe.into(),
             span: Span::new(0, 24),
             inst_spans: code.spans.clone(),
+            callbacks: Vec::new(),
         };
         let alternatives = vec![program("one", "software:page-faults:1"), program("two", "software:page-faults:2")];
         let programs = ["one", "two"].map(|symbol| ProgramCode { symbol, section: "perf_event", bytecode: &code });
         let object = write_object(&ObjectSpec {
             programs: programs.into(),
+            callbacks: Vec::new(),
             maps: &maps,
             has_events: true,
             has_stacks: false,

@@ -70,8 +70,12 @@ pub struct Program {
     pub probe: String,
     /// Where the attach point is written.
     pub span: Span,
-    /// For each 8-byte instruction slot the place in the script that it comes from.
+    /// For each 8-byte instruction slot the place in the script that it comes from: of its own
+    /// instructions, then of those of [`Program::callbacks`].
     pub inst_spans: Vec<Span>,
+    /// Symbols of the functions that it has the kernel call, in the order in which a loader puts
+    /// them behind it: each where its address is first taken, and behind it those that it uses.
+    pub callbacks: Vec<String>,
 }
 
 /// What a program is attached to, spelled out: no defaults are left to the reader.

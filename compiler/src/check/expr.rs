@@ -148,6 +148,7 @@ impl Checker<'_> {
     fn variable(&mut self, name: &str, span: Span) -> Checked<Expr> {
         if let Some(var) = self.probe.find(name) {
             self.probe.read.insert(var);
+            self.probe.note_use(var, false);
             return Ok(typed(ExprKind::Var(var), self.probe.vars[var].ty.clone(), span));
         }
         if self.probe.spoiled.iter().any(|spoiled| spoiled == name) {
@@ -455,6 +456,7 @@ impl Checker<'_> {
                 if !read.ty.is_int() {
                     return self.mismatch(&read, "an integer");
                 }
+                self.probe.note_use(var, true);
                 Ok(typed(ExprKind::VarAdd { var, delta: Box::new(delta), result }, read.ty, span))
             }
             _ => self.not_a_place(place),

@@ -88,6 +88,11 @@ impl MapTable {
         self.shapes[map.0 as usize].value.as_ref()
     }
 
+    /// The parts of the map's key, as far as is known.
+    pub fn key(&self, map: MapRef) -> Option<&[Type]> {
+        self.shapes[map.0 as usize].key.as_deref()
+    }
+
     /// The final layouts, in the order of the [`MapRef`]s.
     pub fn into_infos(self) -> Vec<MapInfo> {
         let mut symbols = HashSet::from([manifest::EVENTS_MAP.to_owned()]);

@@ -209,6 +209,19 @@ impl Expander<'_> {
         }
     }
 
+    /// All of the string or tuple `value` to an address outside the function's own stack.
+    pub(super) fn store_bytes(&mut self, value: Value, base: Value, offset: i16) {
+        let (from, len) = (self.place(value), self.len(value));
+        let source = self.address(Place { offset: 0, ..from });
+        let mut done = 0;
+        while done < len {
+            let piece = piece_at((from.offset + done) | (offset as u32 + done), len - done);
+            let word = self.load(piece as u8, source, from.offset + done);
+            self.effect(InstData::Store { bytes: piece as u8, value: word, base, offset: offset + done as i16 });
+            done += piece;
+        }
+    }
+
     pub(super) fn slot_store(&mut self, value: Value, slot: StackSlot) {
         let size = self.func.slots[slot].size;
         self.put_bytes(Place { slot, offset: 0 }, size, value);

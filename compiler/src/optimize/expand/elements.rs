@@ -131,7 +131,7 @@ impl Expander<'_> {
     fn give_up(&mut self, full: Option<Block>) {
         match full {
             Some(block) => self.jump(block, Vec::new()),
-            None => self.effect(InstData::Return),
+            None => self.end_run(),
         }
     }
 
