@@ -49,8 +49,11 @@ pub trait KernelInfo {
     /// Why it does not, or why that cannot be told.
     fn offers(&self, attach: &AttachSpec) -> Result<(), Unavailable>;
 
-    /// `(major, minor)` of the kernel that the program is compiled for.
+    /// `(major, minor)` of the kernel that the program is compiled for; zeroes when unknown.
     fn release(&self) -> (u32, u32);
+
+    /// How many CPUs the machine may ever have: a per-CPU map holds so many values of a key.
+    fn possible_cpus(&self) -> u32;
 }
 
 /// Why the kernel does not give something.

@@ -50,6 +50,10 @@ impl KernelInfo for Upstream {
     fn release(&self) -> (u32, u32) {
         (6, 1)
     }
+
+    fn possible_cpus(&self) -> u32 {
+        4
+    }
 }
 
 const PAGEFAULT: &str = include_str!("../../scripts/pagefault.pf");

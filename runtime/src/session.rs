@@ -10,6 +10,8 @@ use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aya::maps::MapData;
@@ -138,7 +140,10 @@ struct Session<'a> {
     links: Vec<Link>,
     counters: Option<Counters<'a>>,
     events_left: Option<u64>,
+    /// They wake the loop.
     signals: [Signal; 2],
+    /// A signal has come: seen at the next look, should the waking fail.
+    is_interrupted: Arc<AtomicBool>,
 }
 
 /// The object's `.bss` in the kernel, and a place to read it to.
@@ -213,6 +218,7 @@ impl<'a> Session<'a> {
             events_left: settings.max_events,
             // Heard from here on: what is pressed while attaching ends the session in order.
             signals: [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?],
+            is_interrupted: flag_of_signals()?,
         })
     }
 
@@ -292,6 +298,9 @@ impl<'a> Session<'a> {
             if self.orderer.is_holding() {
                 horizon.advance();
             }
+            if self.is_interrupted.load(Ordering::Relaxed) {
+                return Ok(Ending::Outside(0));
+            }
             let left = duration.map(|duration| duration.saturating_sub(started.elapsed()));
             let next = pace.wait(Instant::now());
             let [interrupt, terminate] = &mut self.signals;
@@ -360,7 +369,7 @@ impl<'a> Session<'a> {
     fn finish(mut self, mut ending: Ending) -> Result<i32, Failure> {
         // A second signal now ends the process where it stands; the kernel cleans up.
         sys::process::default_signals();
-        let programs_matter = ending != Ending::BrokenPipe;
+        let programs_matter = ending != Ending::BrokenPipe && !self.links.is_empty();
         Link::detach_all(std::mem::take(&mut self.links), programs_matter);
         if programs_matter {
             // What still runs may have a record to send. Without a barrier it has had the time.
@@ -422,6 +431,15 @@ impl<'a> Session<'a> {
 fn skipped_text(probe: &str, skipped: u64) -> String {
     let runs = if skipped == 1 { "1 run".to_owned() } else { format!("{skipped} runs") };
     format!("the kernel skipped {runs} of {probe}, which was running already on that CPU: what it counts is too low")
+}
+
+/// A flag that SIGINT and SIGTERM set.
+fn flag_of_signals() -> io::Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [SignalKind::interrupt(), SignalKind::terminate()] {
+        signal_hook::flag::register(signal.as_raw_value(), Arc::clone(&flag))?;
+    }
+    Ok(flag)
 }
 
 async fn hung_up(output: Option<&AsyncFd<OwnedFd>>) {

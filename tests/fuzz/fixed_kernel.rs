@@ -72,6 +72,10 @@ impl KernelInfo for FixedKernel {
     fn release(&self) -> (u32, u32) {
         (6, 1)
     }
+
+    fn possible_cpus(&self) -> u32 {
+        4
+    }
 }
 
 fn int(bytes: u8, signed: bool) -> KernelType {

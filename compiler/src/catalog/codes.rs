@@ -46,4 +46,5 @@ codes! {
     CONSTANT_CONDITION = "PF0903": "The condition is always true, or always false.";
     UNREACHABLE = "PF0904": "The statement can never run.";
     DEFAULT_PERIOD = "PF0905": "Without a period the event is sampled: most of them are not seen.";
+    INEXACT_MULTIPLES = "PF0906": "The value is gathered from all CPUs while they go on counting: a multiple may be passed over, or met twice.";
 }

@@ -85,6 +85,8 @@ helpers! {
     KtimeGetBootNs = 125, "ktime_get_boot_ns", Changing;
     /// Calls a callback for each element of a map; how many there were.
     ForEachMapElem = 164, "for_each_map_elem", Visible;
+    /// Address of a CPU's own value of a map's element, or null. Since Linux 5.19.
+    MapLookupPercpuElem = 195, "map_lookup_percpu_elem", Changing;
 }
 
 fn info(name: &'static str, effect: Effect) -> HelperInfo {

@@ -171,6 +171,10 @@ impl Checker<'_> {
 
     fn map_load(&mut self, element: &ast::MapElement, span: Span) -> Checked<Expr> {
         let element = self.element(element)?;
+        if let Some(Value::Aggregate(value)) = self.maps.value(element.map).cloned() {
+            let ty = self.aggregated_type(&value, span)?;
+            return Ok(typed(ExprKind::MapAggregated(element), ty, span));
+        }
         let ty = self.element_type(element.map, span)?;
         Ok(typed(ExprKind::MapLoad(element), ty, span))
     }

@@ -1,6 +1,6 @@
 //! The maps: shapes learnt from every use, and their final layouts.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use pfscript_grammar::{Diagnostic, Span, ast};
 
@@ -14,10 +14,14 @@ use crate::manifest::{self, MapInfo, MapKind, MapRef, MapValue, Member};
 /// with this number, but for 16 bytes of hash table per element.
 pub const DEFAULT_MAX_ENTRIES: u32 = 65536;
 
+/// The kernel since which a program can see the values of other CPUs.
+const READ_AGGREGATION: (u32, u32) = (5, 19);
+
 /// All maps in the order of their first mention.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MapTable {
     shapes: Vec<Shape>,
+    by_name: HashMap<String, usize>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -46,8 +50,9 @@ pub enum Value {
 
 impl MapTable {
     fn find_or_add(&mut self, name: &ast::Ident) -> MapRef {
-        let found = self.shapes.iter().position(|shape| shape.name == name.name);
+        let found = self.by_name.get(&name.name).copied();
         let index = found.unwrap_or_else(|| {
+            self.by_name.insert(name.name.clone(), self.shapes.len());
             let shape = Shape {
                 name: name.name.clone(),
                 key: None,
@@ -195,6 +200,26 @@ impl Checker<'_> {
         }
     }
 
+    /// Whether each declared kind of map suits what the map came to hold.
+    pub(super) fn storage_fits(&mut self) {
+        for shape in self.maps.shapes.clone() {
+            let (Some((kind, _)), Some(value)) = (shape.declared, &shape.value) else { continue };
+            let (name, holds) = (&shape.name, describe_shape(value));
+            let (message, help) = match (value, kind.is_percpu()) {
+                (Value::Data(_), true) => (
+                    format!("map @{name} holds {holds}, of which a percpuhash would keep another on each CPU"),
+                    "declare it as `hash` or `lruhash`; percpuhash is for `count()`, `sum()` and their kind",
+                ),
+                (Value::Aggregate(MapValue::Min { .. } | MapValue::Max { .. }), false) => (
+                    format!("map @{name} holds {holds}, which needs a value on each CPU"),
+                    "declare it as `percpuhash`, or not at all",
+                ),
+                _ => continue,
+            };
+            self.note(Diagnostic::error(codes::VALUE_SHAPE, shape.span, message).help(help));
+        }
+    }
+
     /// `@m`, without a look at its key.
     pub(super) fn map_named(&mut self, name: &ast::Ident) -> MapRef {
         self.maps.find_or_add(name)
@@ -270,10 +295,10 @@ impl Checker<'_> {
             shape.value = joined;
             return Ok(());
         }
-        let known = shape.value.as_ref().map(describe_value).unwrap_or_default();
+        let known = shape.value.as_ref().map(describe_shape).unwrap_or_default();
         let (name, first) = (shape.name.clone(), shape.value_span);
         let is_reset = matches!((&shape.value, &value), (Some(Value::Aggregate(_)), Value::Data(_)));
-        let message = format!("map @{name} holds {known}, it cannot be given {} too", describe_value(&value));
+        let message = format!("map @{name} holds {known}, it cannot be given {} too", describe_shape(&value));
         let diagnostic = Diagnostic::error(codes::VALUE_SHAPE, span, message).also(first, "first written here");
         let diagnostic = match is_reset {
             true => diagnostic.help(format!("`zero(@{name})` or `clear(@{name})` lets it start again")),
@@ -286,15 +311,41 @@ impl Checker<'_> {
     pub(super) fn element_type(&mut self, map: MapRef, at: Span) -> Checked<Type> {
         match self.maps.value(map).cloned() {
             Some(Value::Data(ty)) => Ok(ty),
-            Some(Value::Aggregate(value)) => {
-                let message = format!("{} cannot be read in an expression", describe_value(&Value::Aggregate(value)));
-                let diagnostic = Diagnostic::error(codes::NOT_SUPPORTED, at, message)
-                    .help("count with `++` or `+=` where the value is needed in the script");
-                Err(self.note(diagnostic))
-            }
+            Some(Value::Aggregate(value)) => self.aggregated_type(&value, at),
             None if self.is_settled => self.never_written(map, at),
             None => Err(super::Reported),
         }
+    }
+
+    /// The type of what an aggregation came to so far.
+    pub(super) fn aggregated_type(&mut self, value: &MapValue, at: Span) -> Checked<Type> {
+        let signed = match *value {
+            MapValue::Count => true,
+            MapValue::Sum { signed }
+            | MapValue::Min { signed }
+            | MapValue::Max { signed }
+            | MapValue::Avg { signed } => signed,
+            MapValue::Data(_) | MapValue::Stats { .. } | MapValue::Hist | MapValue::Lhist { .. } => {
+                return self.not_one_number(value, at);
+            }
+        };
+        self.possible_cpus = self.kernel.possible_cpus();
+        let release = self.kernel.release();
+        if release != (0, 0) && release < READ_AGGREGATION {
+            let message = format!("{} can be read in a program since Linux 5.19", describe_value(value));
+            let diagnostic = Diagnostic::error(codes::NOT_SUPPORTED, at, message);
+            return Err(self.note(diagnostic.help("count with `++` or `+=` where a program needs the number")));
+        }
+        Ok(Type::Int { bytes: 8, signed })
+    }
+
+    fn not_one_number<T>(&mut self, value: &MapValue, at: Span) -> Checked<T> {
+        let message = format!("{} is more than one number: it has no value in an expression", describe_value(value));
+        let help = match value {
+            MapValue::Stats { .. } => "`count()`, `avg()` or `sum()` in a map of its own gives one of the three",
+            _ => "`print(@map)` shows it; `count()` or `max()` in a map of its own can be compared",
+        };
+        Err(self.note(Diagnostic::error(codes::TYPE_MISMATCH, at, message).help(help)))
     }
 
     fn never_written<T>(&mut self, map: MapRef, at: Span) -> Checked<T> {
@@ -325,25 +376,26 @@ fn describe_key(types: &[Type]) -> String {
     }
 }
 
-fn describe_value(value: &Value) -> String {
+fn describe_shape(value: &Value) -> String {
     match value {
         Value::Data(Type::Int { .. }) => "integers".into(),
         Value::Data(Type::Str { .. }) => "strings".into(),
         Value::Data(ty @ Type::Tuple(_)) => format!("tuples {ty}"),
         Value::Data(ty) => describe(ty),
-        Value::Aggregate(value) => format!(
-            "{}()",
-            match value {
-                MapValue::Data(_) => "value",
-                MapValue::Count => "count",
-                MapValue::Sum { .. } => "sum",
-                MapValue::Min { .. } => "min",
-                MapValue::Max { .. } => "max",
-                MapValue::Avg { .. } => "avg",
-                MapValue::Stats { .. } => "stats",
-                MapValue::Hist => "hist",
-                MapValue::Lhist { .. } => "lhist",
-            }
-        ),
+        Value::Aggregate(value) => describe_value(value).into(),
+    }
+}
+
+fn describe_value(value: &MapValue) -> &'static str {
+    match value {
+        MapValue::Data(_) => "a value",
+        MapValue::Count => "count()",
+        MapValue::Sum { .. } => "sum()",
+        MapValue::Min { .. } => "min()",
+        MapValue::Max { .. } => "max()",
+        MapValue::Avg { .. } => "avg()",
+        MapValue::Stats { .. } => "stats()",
+        MapValue::Hist => "hist()",
+        MapValue::Lhist { .. } => "lhist()",
     }
 }

@@ -19,6 +19,8 @@ mod stmt;
 pub mod types;
 
 pub use self::maps::lhist_steps;
+use std::collections::HashMap;
+
 use pfscript_grammar::{Code, Diagnostic, Severity, Span, ast};
 
 use self::maps::MapTable;
@@ -64,6 +66,8 @@ struct Checker<'a> {
     records: Vec<RecordLayout>,
     notes: Vec<String>,
     diagnostics: Vec<Diagnostic>,
+    /// See [`CheckedProgram::possible_cpus`].
+    possible_cpus: u32,
     /// Shapes of maps are final: what is still unknown is an error.
     is_settled: bool,
     probe: ProbeScope,
@@ -79,6 +83,7 @@ impl<'a> Checker<'a> {
             records: Vec::new(),
             notes: Vec::new(),
             diagnostics: Vec::new(),
+            possible_cpus: 0,
             is_settled: false,
             probe: ProbeScope::default(),
         }
@@ -134,7 +139,7 @@ impl<'a> Checker<'a> {
     }
 
     fn block(&mut self, block: &ast::Block) -> Vec<Stmt> {
-        self.probe.scopes.push(Vec::new());
+        self.probe.scopes.push(HashMap::new());
         let mut stmts = Vec::with_capacity(block.stmts.len());
         for stmt in &block.stmts {
             // An error is noted; the statements behind it are checked all the same.
@@ -185,6 +190,7 @@ impl<'a> Checker<'a> {
     }
 
     fn finish(mut self, targets: Vec<CheckedTarget>) -> Result<CheckedProgram, Vec<Diagnostic>> {
+        self.storage_fits();
         self.diagnostics.sort_by_key(|diagnostic| diagnostic.primary.span.start);
         if self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
             // Warnings wait: many only follow from errors, as what a misspelt name should have used.
@@ -192,7 +198,14 @@ impl<'a> Checker<'a> {
             return Err(self.diagnostics);
         }
         let maps = self.maps.into_infos();
-        Ok(CheckedProgram { targets, maps, records: self.records, notes: self.notes, warnings: self.diagnostics })
+        Ok(CheckedProgram {
+            targets,
+            maps,
+            records: self.records,
+            possible_cpus: self.possible_cpus,
+            notes: self.notes,
+            warnings: self.diagnostics,
+        })
     }
 
     /// Notes a diagnostic, once: the body of a probe is checked for each of its attach points.

@@ -18,6 +18,8 @@ pub struct CheckedProgram {
     pub maps: Vec<MapInfo>,
     /// The records with their final layouts.
     pub records: Vec<RecordLayout>,
+    /// How many values of a key a per-CPU map holds; 0 when no program wants to know.
+    pub possible_cpus: u32,
     /// Remarks for `-v` and the dumps.
     pub notes: Vec<String>,
     /// What is legal but surely not meant.
@@ -101,6 +103,8 @@ pub enum ExprKind {
     Read(Source),
     /// A map element's value.
     MapLoad(Element),
+    /// What an element's aggregation came to so far, of all CPUs.
+    MapAggregated(Element),
     /// 1 when there is such an element.
     MapHasKey(Element),
     /// Removes the element; 1 when there was one.

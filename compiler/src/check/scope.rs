@@ -1,5 +1,7 @@
 //! What is visible at one place in one probe.
 
+use std::collections::HashMap;
+
 use cranelift_entity::{EntityRef, EntitySet, PrimaryMap};
 use pfscript_grammar::Span;
 
@@ -18,8 +20,8 @@ pub struct ProbeScope {
     pub format: Option<Result<TracepointFormat, Unavailable>>,
     /// All variables.
     pub vars: PrimaryMap<Var, VarData>,
-    /// The variables visible in each open block, the innermost last.
-    pub scopes: Vec<Vec<Var>>,
+    /// The variables visible in each open block by their names, the innermost last.
+    pub scopes: Vec<HashMap<String, Var>>,
     /// The variables that are read somewhere.
     pub read: EntitySet<Var>,
     /// Names of variables whose value was wrong: nothing more is said about them.
@@ -56,7 +58,7 @@ impl ProbeScope {
             text,
             format,
             vars: PrimaryMap::new(),
-            scopes: vec![Vec::new()],
+            scopes: vec![HashMap::new()],
             read: EntitySet::new(),
             spoiled: Vec::new(),
             copies: 1,
@@ -68,7 +70,7 @@ impl ProbeScope {
     /// Opens a loop over a map, in a block of its own.
     pub fn open_map_loop(&mut self, name: &str, ty: Type, span: Span) {
         let before = self.vars.len();
-        self.scopes.push(Vec::new());
+        self.scopes.push(HashMap::new());
         let var = self.declare(name, ty, span);
         self.read.insert(var); // going through the elements is use enough
         self.map_loops.push(MapLoop { var, before, outer: Vec::new() });
@@ -94,7 +96,7 @@ impl ProbeScope {
 
     /// The visible variable of that name.
     pub fn find(&self, name: &str) -> Option<Var> {
-        self.scopes.iter().rev().flat_map(|scope| scope.iter().rev()).copied().find(|&var| self.vars[var].name == name)
+        self.scopes.iter().rev().find_map(|scope| scope.get(name).copied())
     }
 
     /// A variable of that name that went out of sight with its block.
@@ -105,7 +107,7 @@ impl ProbeScope {
     /// Declares a variable in the innermost block.
     pub fn declare(&mut self, name: &str, ty: Type, span: Span) -> Var {
         let var = self.vars.push(VarData { name: name.to_owned(), ty, span });
-        self.scopes.last_mut().expect("a probe has its own scope").push(var);
+        self.scopes.last_mut().expect("a probe has its own scope").insert(name.to_owned(), var);
         var
     }
 }

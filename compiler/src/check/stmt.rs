@@ -1,5 +1,7 @@
 //! Statements.
 
+use std::collections::HashMap;
+
 use pfscript_grammar::{Diagnostic, Span, ast};
 
 use super::constant::constant;
@@ -34,7 +36,9 @@ impl Checker<'_> {
                 let step = self.positive_constant(step, "the step of `every`");
                 let of = self.int_expr(of);
                 let body = self.block(body);
-                StmtKind::Every { step: step?, of: of?, body }
+                let of = of?;
+                self.warn_of_inexact_multiples(&of);
+                StmtKind::Every { step: step?, of, body }
             }
             ast::StmtKind::ForRange { var, low, high, body } => self.for_range(var, low, high, body)?,
             ast::StmtKind::Unroll { count, body } => self.unroll(count, body)?,
@@ -54,6 +58,14 @@ impl Checker<'_> {
     fn warn_of_unreachable(&mut self, before: &[Stmt], span: Span) {
         if let Some(Stmt { kind: StmtKind::Return | StmtKind::Break | StmtKind::Continue, .. }) = before.last() {
             self.note(Diagnostic::warning(codes::UNREACHABLE, span, "this statement can never run"));
+        }
+    }
+
+    fn warn_of_inexact_multiples(&mut self, of: &Expr) {
+        if let ExprKind::MapAggregated(_) = of.kind {
+            let message = "this is added up while all CPUs go on counting: a multiple may be passed over, or met twice";
+            let warning = Diagnostic::warning(codes::INEXACT_MULTIPLES, of.span, message);
+            self.note(warning.help("`every N of ++@map[key]` meets each multiple exactly once"));
         }
     }
 
@@ -216,7 +228,7 @@ impl Checker<'_> {
     ) -> Checked<StmtKind> {
         let (low, high) =
             (self.constant_expr(low, "the start of the range"), self.constant_expr(high, "the end of the range"));
-        self.probe.scopes.push(Vec::new());
+        self.probe.scopes.push(HashMap::new());
         let counter = self.probe.declare(&var.name, INT64, var.span);
         self.probe.read.insert(counter); // counting rounds is use enough
         self.probe.loops += 1;

@@ -107,6 +107,7 @@ impl DisplayFunction<'_> {
             InstData::StoreBytes { value, base, offset } => write!(f, "store_bytes {value}, {base}{offset:+}"),
             InstData::SlotStore { value, slot } => write!(f, "slot_store {value}, {slot}"),
             InstData::MapLoad { map, key } => write!(f, "map_load {}", self.element(*map, key)),
+            InstData::MapAggregated { map, key } => write!(f, "map_aggregated {}", self.element(*map, key)),
             InstData::MapHasKey { map, key } => write!(f, "map_has_key {}", self.element(*map, key)),
             InstData::MapStore { map, key, value, must } => {
                 write!(f, "map_store{} {value}, {}", if *must { ".must" } else { "" }, self.element(*map, key))

@@ -6,7 +6,7 @@ use pfscript_grammar::Span;
 use super::bss::Bss;
 use super::entities::{Block, Inst, StackSlot, Value};
 use super::inst::{BinaryOp, InstData};
-use crate::manifest::{MapInfo, MapRef, RecordLayout};
+use crate::manifest::{Action, DataType, MapInfo, MapKind, MapRef, MapValue, RecordLayout};
 
 /// The type of an SSA value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -128,14 +128,26 @@ pub struct Tables {
     pub bss: Bss,
     /// Whether a program takes stacks.
     pub uses_stacks: bool,
+    /// How many values of a key a per-CPU map holds; 0 when no program wants to know.
+    pub possible_cpus: u32,
     /// Maps to which nothing is done but small positive additions and deletions.
     pub growing: Vec<MapRef>,
+    /// Maps from which something is removed: by `delete` or `clear`.
+    pub shrinking: Vec<MapRef>,
 }
 
 /// Additions below this make a map a growing one.
 const SMALL: i64 = 1 << 16;
 
 impl Tables {
+    /// Whether an element of `map`, once there, stays where it is: nothing is removed, evicted, or
+    /// exchanged as a whole.
+    pub fn keeps_elements(&self, map: MapRef) -> bool {
+        let info = &self.maps[map.0 as usize];
+        let is_number = !matches!(info.value, MapValue::Data(DataType::Str { .. } | DataType::Tuple(_)));
+        is_number && info.kind != MapKind::LruHash && !self.shrinking.contains(&map)
+    }
+
     /// Whether `value` is what an addition to an element of a growing map gave.
     pub fn is_growing_count(&self, func: &Function, value: Value) -> bool {
         let Some(&InstData::Binary { op: BinaryOp::Add, args: [old, delta] }) = func.def(value) else { return false };
@@ -147,6 +159,19 @@ impl Tables {
 }
 
 impl Module {
+    /// Notes the maps that something is removed from. To be asked before anything is expanded.
+    pub fn note_shrinking_maps(&mut self) {
+        let deleted = self.all().flat_map(|func| func.insts.values()).filter_map(|node| match node.data {
+            InstData::MapDelete { map, .. } => Some(map),
+            _ => None,
+        });
+        let cleared = self.tables.records.iter().filter_map(|record| match record.action {
+            Action::Clear(map) => Some(map),
+            _ => None,
+        });
+        self.tables.shrinking = deleted.chain(cleared).collect();
+    }
+
     /// All functions: the programs, then the callbacks.
     pub fn all(&self) -> impl Iterator<Item = &Function> {
         self.functions.iter().chain(&self.callbacks)

@@ -300,6 +300,14 @@ pub enum InstData {
         /// The key's parts.
         key: Vec<Value>,
     },
+    /// `v2 = map_aggregated @m[v0]`: what the aggregation of an element came to so far, of all
+    /// CPUs (`avg`: the quotient); 0 when there is no such element.
+    MapAggregated {
+        /// The map.
+        map: MapRef,
+        /// The key's parts.
+        key: Vec<Value>,
+    },
     /// `v2 = map_has_key @m[v0]`: 1 when there is such an element.
     MapHasKey {
         /// The map.
@@ -419,6 +427,7 @@ impl InstData {
             | Self::BytesEq { .. }
             | Self::SlotLoad { .. }
             | Self::MapLoad { .. }
+            | Self::MapAggregated { .. }
             | Self::MapHasKey { .. } => true,
             Self::Call { helper, .. } => helper.info().is_removable,
             _ => false,
@@ -486,7 +495,10 @@ impl InstData {
                 visit(base);
             }
             Self::Call { args, .. } => args.iter_mut().for_each(visit),
-            Self::MapLoad { key, .. } | Self::MapHasKey { key, .. } | Self::MapDelete { key, .. } => {
+            Self::MapLoad { key, .. }
+            | Self::MapAggregated { key, .. }
+            | Self::MapHasKey { key, .. }
+            | Self::MapDelete { key, .. } => {
                 key.iter_mut().for_each(visit);
             }
             Self::MapStore { key, value, .. }

@@ -172,6 +172,7 @@ fn is_upper(data: &InstData) -> bool {
             | InstData::StoreBytes { .. }
             | InstData::SlotStore { .. }
             | InstData::MapLoad { .. }
+            | InstData::MapAggregated { .. }
             | InstData::MapHasKey { .. }
             | InstData::MapStore { .. }
             | InstData::MapFetchAdd { .. }

@@ -33,6 +33,10 @@ impl Lowering<'_> {
                 let key = self.key(element);
                 self.builder.push(InstData::MapLoad { map: element.map, key }, ir_type(&expr.ty))
             }
+            ExprKind::MapAggregated(element) => {
+                let key = self.key(element);
+                self.builder.push(InstData::MapAggregated { map: element.map, key }, IrType::I64)
+            }
             ExprKind::MapHasKey(element) => {
                 let key = self.key(element);
                 self.builder.push(InstData::MapHasKey { map: element.map, key }, IrType::I64)
@@ -312,26 +316,38 @@ impl Lowering<'_> {
         self.branch(rhs, then, otherwise);
     }
 
-    /// The bucket of `hist()`: 0 for negative numbers, 1 for zero, and 2 + log2 for others.
+    /// The bucket of `hist()`: 0 for negative numbers, 1 for zero, and 2 + log2 for others. Without
+    /// a branch, of which the kernel's verifier would follow every combination.
     pub(super) fn hist_bucket(&mut self, value: Value, is_unsigned: bool) -> Value {
-        let zero = self.builder.iconst(0);
-        let (mut rest, mut log) = (value, zero);
-        for shift in [32_u32, 16, 8, 4, 2, 1] {
-            let limit = self.builder.iconst(1 << shift);
-            let reaches = self.builder.icmp(CmpOp::Uge, rest, limit);
-            let places = self.builder.iconst(i64::from(shift.trailing_zeros()));
-            let step = self.builder.binary(BinaryOp::Shl, reaches, places);
+        let (mut rest, mut bucket) = (value, self.builder.iconst(1));
+        for shift in [32_i64, 16, 8, 4, 2, 1] {
+            let beyond = self.binary_with(BinaryOp::Lshr, rest, shift);
+            let reaches = self.is_nonzero(beyond);
+            let step = self.binary_with(BinaryOp::Shl, reaches, i64::from(shift.trailing_zeros()));
             rest = self.builder.binary(BinaryOp::Lshr, rest, step);
-            log = self.builder.binary(BinaryOp::Add, log, step);
+            bucket = self.builder.binary(BinaryOp::Add, bucket, step);
         }
-        let (one, is_nonzero) = (self.builder.iconst(1), self.builder.icmp(CmpOp::Ne, value, zero));
-        let bucket = self.builder.binary(BinaryOp::Add, log, one);
+        let is_nonzero = self.is_nonzero(value);
         let bucket = self.builder.binary(BinaryOp::Add, bucket, is_nonzero);
         if is_unsigned {
             return bucket;
         }
-        let is_not_negative = self.builder.icmp(CmpOp::Sge, value, zero);
-        self.builder.binary(BinaryOp::Mul, bucket, is_not_negative)
+        let sign = self.binary_with(BinaryOp::Ashr, value, 63);
+        let no_sign = self.binary_with(BinaryOp::Xor, sign, -1);
+        self.builder.binary(BinaryOp::And, bucket, no_sign)
+    }
+
+    fn binary_with(&mut self, op: BinaryOp, value: Value, number: i64) -> Value {
+        let number = self.builder.iconst(number);
+        self.builder.binary(op, value, number)
+    }
+
+    /// 1 or 0 by arithmetic: a number or its negative has the top bit, unless it is 0.
+    fn is_nonzero(&mut self, value: Value) -> Value {
+        let zero = self.builder.iconst(0);
+        let negative = self.builder.binary(BinaryOp::Sub, zero, value);
+        let either = self.builder.binary(BinaryOp::Or, value, negative);
+        self.binary_with(BinaryOp::Lshr, either, 63)
     }
 
     /// The bucket of `lhist()`: 0 below `min`, then the steps, and one for `max` and above.

@@ -21,7 +21,12 @@ use crate::ir::{Block, Function, Module, Tables, Value};
 
 /// Lowers all programs, in the order of targets and alternatives.
 pub fn lower(program: &CheckedProgram) -> Module {
-    let mut tables = Tables { maps: program.maps.clone(), records: program.records.clone(), ..Tables::default() };
+    let mut tables = Tables {
+        maps: program.maps.clone(),
+        records: program.records.clone(),
+        possible_cpus: program.possible_cpus,
+        ..Tables::default()
+    };
     let probes = program.targets.iter().flat_map(|target| &target.alternatives);
     let mut callbacks = Vec::new();
     let functions = probes.map(|probe| lower_probe(probe, &mut tables, &mut callbacks)).collect();

@@ -17,6 +17,11 @@ fn parse_release(text: &str) -> (u32, u32) {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
+/// How many CPUs this machine may ever have; 1 when it does not say.
+pub fn possible_cpus() -> u32 {
+    aya::util::nr_cpus().ok().and_then(|count| u32::try_from(count).ok()).unwrap_or(1)
+}
+
 /// A dynamic PMU: perf attaches kprobes through one, uprobes through the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProbePmu {

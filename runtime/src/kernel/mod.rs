@@ -172,6 +172,10 @@ impl KernelInfo for Kernel {
     fn release(&self) -> (u32, u32) {
         features::release()
     }
+
+    fn possible_cpus(&self) -> u32 {
+        features::possible_cpus()
+    }
 }
 
 /// A tracepoint's likely category where only BTF can be read: most names begin with theirs.

@@ -43,6 +43,7 @@ fn parts(data: &InstData) -> &[Value] {
         InstData::Output { fields, .. } => fields,
         InstData::Tuple { parts, .. } => parts,
         InstData::MapLoad { key, .. }
+        | InstData::MapAggregated { key, .. }
         | InstData::MapHasKey { key, .. }
         | InstData::MapStore { key, .. }
         | InstData::MapFetchAdd { key, .. }
@@ -110,11 +111,8 @@ impl Expander<'_> {
         let (len, place) = (self.len(value), self.place_for(inst));
         match self.func.insts[inst].data.clone() {
             InstData::Comm => {
-                // Older kernels leave what lies behind the NUL as it was. A reader stops at the
-                // NUL; a key and a comparison go on.
-                let is_for_a_reader = self.destinations[value]
-                    .is_some_and(|(consumer, _)| matches!(self.func.insts[consumer].data, InstData::Output { .. }));
-                if !is_for_a_reader {
+                // Some kernels (6.1) write no further than the NUL, which is enough in a record.
+                if !self.goes_into_record(value) {
                     self.zero(place, len);
                 }
                 let (address, size) = (self.address(place), self.iconst(len.into()));
@@ -126,6 +124,11 @@ impl Expander<'_> {
             InstData::Tuple { members, parts } => self.fill(place, 0, len, &members, &parts),
             _ => {}
         }
+    }
+
+    fn goes_into_record(&self, value: Value) -> bool {
+        let Some((consumer, _)) = self.destinations[value] else { return false };
+        matches!(self.func.insts[consumer].data, InstData::Output { .. })
     }
 
     /// In the record, key or tuple that the value goes into, or a slot of its own.
@@ -143,6 +146,7 @@ impl Expander<'_> {
                 (super::records::stored_fields(layout), layout.size)
             }
             InstData::MapLoad { map, .. }
+            | InstData::MapAggregated { map, .. }
             | InstData::MapHasKey { map, .. }
             | InstData::MapStore { map, .. }
             | InstData::MapFetchAdd { map, .. }

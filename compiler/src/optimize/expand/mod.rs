@@ -5,8 +5,10 @@
 //! tuple is written straight into it. Paths that are seldom taken (a new key, a full map, a full buffer) are
 //! marked cold and end up behind the others.
 
+mod aggregates;
 mod bytes;
 mod elements;
+mod known;
 mod records;
 
 use std::collections::HashMap;
@@ -14,15 +16,18 @@ use std::collections::HashMap;
 use cranelift_entity::SecondaryMap;
 use pfscript_grammar::Span;
 
+use self::known::KnownElement;
 use super::rewrite::Replacements;
 use crate::catalog::helpers::Helper;
 use crate::ir::entities::StackSlot;
+use crate::ir::flow::ControlFlow;
 use crate::ir::function::Callback;
 use crate::ir::{Block, BlockCall, Function, Inst, InstData, Tables, Type, Value};
 use crate::manifest::{CounterKind, DataType, Member};
 
 /// Expands all upper-level instructions.
 pub fn expand(func: &mut Function, tables: &mut Tables) {
+    let flow = ControlFlow::of(func);
     let layout = std::mem::take(&mut func.layout);
     let destinations = bytes::destinations(func, &layout);
     let uses = {
@@ -36,6 +41,9 @@ pub fn expand(func: &mut Function, tables: &mut Tables) {
         func,
         tables,
         current,
+        origin: current,
+        flow,
+        elements: Vec::new(),
         span: Span::default(),
         uses,
         destinations,
@@ -55,6 +63,11 @@ struct Expander<'a> {
     tables: &'a mut Tables,
     /// Where new instructions go.
     current: Block,
+    /// The block that is being expanded, and the control flow as it was before.
+    origin: Block,
+    flow: ControlFlow,
+    /// Elements looked up so far.
+    elements: Vec<KnownElement>,
     span: Span,
     uses: SecondaryMap<Value, u32>,
     /// For each string or tuple that only goes into one record, key or tuple: which, and as which
@@ -83,7 +96,7 @@ impl Place {
 impl Expander<'_> {
     fn block(&mut self, block: Block) {
         self.func.layout.push(block);
-        self.current = block;
+        (self.current, self.origin) = (block, block);
         for inst in std::mem::take(&mut self.func.blocks[block].insts) {
             self.span = self.func.insts[inst].span;
             self.inst(inst);
@@ -105,6 +118,7 @@ impl Expander<'_> {
             InstData::SlotStore { value, slot } => self.slot_store(value, slot),
             InstData::BytesEq { args } => self.bytes_eq(inst, args),
             InstData::MapLoad { map, key } => self.map_load(inst, map, &key),
+            InstData::MapAggregated { map, key } => self.map_aggregated(inst, map, &key),
             InstData::MapHasKey { map, key } => self.map_has_key(inst, map, &key),
             InstData::MapStore { map, key, value, must } => self.map_store(inst, map, &key, value, must),
             InstData::MapFetchAdd { map, key, delta } => self.map_fetch_add(inst, map, &key, delta),
