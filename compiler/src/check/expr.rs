@@ -91,7 +91,9 @@ impl Checker<'_> {
     pub(super) fn shown(&mut self, checked: Expr) -> Checked<Expr> {
         let checked = as_number(checked);
         match checked.ty {
-            Type::Int { .. } | Type::Str { .. } | Type::Stack { .. } | Type::Moment(_) => Ok(checked),
+            Type::Int { .. } | Type::Str { .. } | Type::Stack { .. } | Type::Symbol { .. } | Type::Moment(_) => {
+                Ok(checked)
+            }
             _ => self.mismatch(&checked, "an integer or a string"),
         }
     }
@@ -301,7 +303,7 @@ impl Checker<'_> {
                 )));
             }
         };
-        Ok(typed(ExprKind::StrCompare { equal, lhs: Box::new(lhs), rhs: Box::new(rhs) }, BOOL, span))
+        Ok(typed(ExprKind::StrCompare { equal, most: None, lhs: Box::new(lhs), rhs: Box::new(rhs) }, BOOL, span))
     }
 
     /// Arithmetic and comparison of two checked integers.

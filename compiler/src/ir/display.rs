@@ -96,7 +96,8 @@ impl DisplayFunction<'_> {
             InstData::ReadStr { user, addr } => {
                 write!(f, "read_str.{} {addr}", if *user { "user" } else { "kernel" })
             }
-            InstData::BytesEq { args: [a, b] } => write!(f, "bytes_eq {a}, {b}"),
+            InstData::BytesEq { args: [a, b], most: None } => write!(f, "bytes_eq {a}, {b}"),
+            InstData::BytesEq { args: [a, b], most: Some(most) } => write!(f, "bytes_eq.{most} {a}, {b}"),
             InstData::SlotLoad { slot } => write!(f, "slot_load {slot}"),
             InstData::SlotStore { value, slot } => write!(f, "slot_store {value}, {slot}"),
             InstData::MapLoad { map, key } => write!(f, "map_load {}", self.element(*map, key)),

@@ -54,9 +54,9 @@ impl Lowering<'_> {
                 let (lhs, rhs) = (self.expr(lhs), self.expr(rhs));
                 self.builder.icmp(*op, lhs, rhs)
             }
-            ExprKind::StrCompare { equal, lhs, rhs } => {
+            ExprKind::StrCompare { equal, most, lhs, rhs } => {
                 let args = [self.expr(lhs), self.expr(rhs)];
-                let is_equal = self.builder.push(InstData::BytesEq { args }, IrType::I64);
+                let is_equal = self.builder.push(InstData::BytesEq { args, most: *most }, IrType::I64);
                 if *equal { is_equal } else { self.is_zero(is_equal) }
             }
             ExprKind::Logical { .. } => self.choice(expr, |this| this.builder.iconst(1), |this| this.builder.iconst(0)),

@@ -98,7 +98,7 @@ impl Expander<'_> {
             | InstData::SlotLoad { .. } => self.string(inst),
             InstData::ReadInt { user, bytes, signed, addr } => self.read_int(inst, user, (bytes, signed), addr),
             InstData::SlotStore { value, slot } => self.slot_store(value, slot),
-            InstData::BytesEq { args } => self.bytes_eq(inst, args),
+            InstData::BytesEq { args, most } => self.bytes_eq(inst, args, most),
             InstData::MapLoad { map, key } => self.map_load(inst, map, &key),
             InstData::MapAggregated { map, key } => self.map_aggregated(inst, map, &key),
             InstData::MapHasKey { map, key } => self.map_has_key(inst, map, &key),
@@ -222,8 +222,8 @@ impl Expander<'_> {
         match ty {
             DataType::Int { bytes, .. } => self.store(*bytes, value, place),
             DataType::Str { len } => self.put_string(place, *len, value),
-            DataType::KernelStack | DataType::Moment(_) => self.store(8, value, place),
-            DataType::UserStack => {
+            DataType::KernelStack | DataType::KernelSymbol | DataType::Moment(_) => self.store(8, value, place),
+            DataType::UserStack | DataType::UserSymbol => {
                 self.store(8, value, place);
                 let ids = self.call(Helper::GetCurrentPidTgid, Vec::new(), Type::I64);
                 let half = self.iconst(32);
