@@ -171,6 +171,11 @@ pub enum DataType {
     KernelStack,
     /// A user stack: as a kernel stack, then the process id (`u32`) and 4 bytes of zero. 16 bytes.
     UserStack,
+    /// An address in the kernel (`u64`), shown as the function's name. 8 bytes.
+    KernelSymbol,
+    /// An address in a process: as a kernel symbol, then the process id (`u32`) and 4 bytes of zero.
+    /// 16 bytes.
+    UserSymbol,
     /// A moment (CLOCK_BOOTTIME, `u64` ns), shown by this `strftime` format. 8 bytes.
     Moment(String),
     /// Several values side by side.

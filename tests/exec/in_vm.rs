@@ -142,11 +142,19 @@ impl KernelInfo for Record<'_> {
         none()
     }
 
+    fn symbol_address(&self, _: &str) -> Result<u64, Unavailable> {
+        none()
+    }
+
     fn offers(&self, _: &AttachSpec) -> Result<(), Unavailable> {
         Ok(())
     }
 
     fn release(&self) -> (u32, u32) {
         (6, 1)
+    }
+
+    fn possible_cpus(&self) -> u32 {
+        1
     }
 }

@@ -100,7 +100,12 @@ impl Checker<'_> {
     pub(super) fn shown(&mut self, checked: Expr) -> Checked<Expr> {
         let checked = as_number(checked);
         match checked.ty {
-            Type::Int { .. } | Type::Str { .. } | Type::Stack { .. } | Type::Moment(_) | Type::Tuple(_) => Ok(checked),
+            Type::Int { .. }
+            | Type::Str { .. }
+            | Type::Stack { .. }
+            | Type::Symbol { .. }
+            | Type::Moment(_)
+            | Type::Tuple(_) => Ok(checked),
             _ => self.mismatch(&checked, "an integer or a string"),
         }
     }
@@ -313,7 +318,7 @@ impl Checker<'_> {
                 )));
             }
         };
-        Ok(typed(ExprKind::BytesCompare { equal, lhs: Box::new(lhs), rhs: Box::new(rhs) }, BOOL, span))
+        Ok(typed(ExprKind::BytesCompare { equal, most: None, lhs: Box::new(lhs), rhs: Box::new(rhs) }, BOOL, span))
     }
 
     /// `(a, b) == (c, d)`: two tuples of one type are equal when their bytes are.
@@ -331,7 +336,7 @@ impl Checker<'_> {
             return self.mismatch(&rhs, &format!("a tuple {}, as on the left,", lhs.ty));
         };
         let [lhs, rhs] = [lhs, rhs].map(|side| Box::new(converted(side, &ty)));
-        Ok(typed(ExprKind::BytesCompare { equal, lhs, rhs }, BOOL, span))
+        Ok(typed(ExprKind::BytesCompare { equal, most: None, lhs, rhs }, BOOL, span))
     }
 
     /// Arithmetic and comparison of two checked integers.

@@ -149,6 +149,8 @@ pub enum ExprKind {
     BytesCompare {
         /// `==`, else `!=`.
         equal: bool,
+        /// Only so many bytes matter.
+        most: Option<u32>,
         /// Left operand.
         lhs: Box<Expr>,
         /// Right operand.

@@ -102,7 +102,8 @@ impl DisplayFunction<'_> {
                 write!(f, "tuple {}", parts.collect::<Vec<_>>().join(", "))
             }
             InstData::Element { tuple, member } => write!(f, "element {tuple}+{}", member.offset),
-            InstData::BytesEq { args: [a, b] } => write!(f, "bytes_eq {a}, {b}"),
+            InstData::BytesEq { args: [a, b], most: None } => write!(f, "bytes_eq {a}, {b}"),
+            InstData::BytesEq { args: [a, b], most: Some(most) } => write!(f, "bytes_eq.{most} {a}, {b}"),
             InstData::SlotLoad { slot } => write!(f, "slot_load {slot}"),
             InstData::StoreBytes { value, base, offset } => write!(f, "store_bytes {value}, {base}{offset:+}"),
             InstData::SlotStore { value, slot } => write!(f, "slot_store {value}, {slot}"),

@@ -270,6 +270,8 @@ pub enum InstData {
     BytesEq {
         /// The two.
         args: [Value; 2],
+        /// Only so many bytes matter: `v2 = bytes_eq.3 v0, v1`.
+        most: Option<u32>,
     },
     /// `v1 = slot_load ss0`: a string variable's present value.
     SlotLoad {
@@ -474,7 +476,7 @@ impl InstData {
             | Self::SlotLoad { .. }
             | Self::Return
             | Self::Leave { .. } => {}
-            Self::Binary { args, .. } | Self::Icmp { args, .. } | Self::BytesEq { args } => {
+            Self::Binary { args, .. } | Self::Icmp { args, .. } | Self::BytesEq { args, .. } => {
                 args.iter_mut().for_each(visit);
             }
             Self::PtrAdd { base, offset } => {

@@ -55,9 +55,9 @@ impl Lowering<'_> {
                 let (lhs, rhs) = (self.expr(lhs), self.expr(rhs));
                 self.builder.icmp(*op, lhs, rhs)
             }
-            ExprKind::BytesCompare { equal, lhs, rhs } => {
+            ExprKind::BytesCompare { equal, most, lhs, rhs } => {
                 let args = [self.expr(lhs), self.expr(rhs)];
-                let is_equal = self.builder.push(InstData::BytesEq { args }, IrType::I64);
+                let is_equal = self.builder.push(InstData::BytesEq { args, most: *most }, IrType::I64);
                 if *equal { is_equal } else { self.is_zero(is_equal) }
             }
             ExprKind::Logical { .. } => self.choice(expr, |this| this.builder.iconst(1), |this| this.builder.iconst(0)),
@@ -381,8 +381,10 @@ pub(super) fn ir_type(ty: &Type) -> IrType {
 /// The IR's type of what lies in memory as `ty`.
 pub(super) fn ir_type_of_data(ty: &DataType) -> IrType {
     match ty {
-        DataType::Str { .. } | DataType::UserStack | DataType::Tuple(_) => IrType::Bytes(ty.size()),
-        DataType::Int { .. } | DataType::KernelStack | DataType::Moment(_) => IrType::I64,
+        DataType::Str { .. } | DataType::UserStack | DataType::UserSymbol | DataType::Tuple(_) => {
+            IrType::Bytes(ty.size())
+        }
+        DataType::Int { .. } | DataType::KernelStack | DataType::KernelSymbol | DataType::Moment(_) => IrType::I64,
     }
 }
 

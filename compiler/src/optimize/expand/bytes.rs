@@ -233,13 +233,17 @@ impl Expander<'_> {
     }
 
     /// Compares word by word; behind the end of the shorter one the longer must be NUL.
-    pub(super) fn bytes_eq(&mut self, inst: Inst, args: [Value; 2]) {
+    pub(super) fn bytes_eq(&mut self, inst: Inst, args: [Value; 2], most: Option<u32>) {
         let after = self.block_after();
         let equal = self.func.append_param(after, Type::I64);
         self.func.layout.pop();
         let words = args.map(|arg| self.len(arg).div_ceil(8));
-        for index in 0..words[0].max(words[1]) {
-            let [a, b] = [0, 1].map(|side| self.word(args[side], index, words[side]));
+        let most = most.unwrap_or(u32::MAX);
+        for index in 0..words[0].max(words[1]).min(most.div_ceil(8)) {
+            let [a, b] = [0, 1].map(|side| {
+                let word = self.word(args[side], index, words[side]);
+                self.first_bytes(word, most - index * 8)
+            });
             let differs = self.push(InstData::Icmp { op: CmpOp::Ne, args: [a, b] }, Type::I64);
             let zero = self.iconst(0);
             let next = self.block_after();
@@ -252,6 +256,15 @@ impl Expander<'_> {
         self.current = after;
         let result = self.result(inst);
         self.replacements.replace(result, equal);
+    }
+
+    /// The first `count` bytes of a word in memory; the others are zero.
+    fn first_bytes(&mut self, word: Value, count: u32) -> Value {
+        if count >= 8 {
+            return word;
+        }
+        let args = [word, self.iconst((1 << (count * 8)) - 1)];
+        self.push(InstData::Binary { op: BinaryOp::And, args }, Type::I64)
     }
 
     fn word(&mut self, value: Value, index: u32, words: u32) -> Value {

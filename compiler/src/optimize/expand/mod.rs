@@ -116,7 +116,7 @@ impl Expander<'_> {
             InstData::StoreBytes { value, base, offset } => self.store_bytes(value, base, offset),
             InstData::Return => self.end_run(),
             InstData::SlotStore { value, slot } => self.slot_store(value, slot),
-            InstData::BytesEq { args } => self.bytes_eq(inst, args),
+            InstData::BytesEq { args, most } => self.bytes_eq(inst, args, most),
             InstData::MapLoad { map, key } => self.map_load(inst, map, &key),
             InstData::MapAggregated { map, key } => self.map_aggregated(inst, map, &key),
             InstData::MapHasKey { map, key } => self.map_has_key(inst, map, &key),
@@ -258,11 +258,11 @@ impl Expander<'_> {
         match ty {
             DataType::Int { bytes, .. } => self.store(*bytes, value, place),
             DataType::Str { .. } | DataType::Tuple(_) => self.put_bytes(place, ty.size(), value),
-            DataType::UserStack if matches!(self.func.ty(value), Type::Bytes(_)) => {
+            DataType::UserStack | DataType::UserSymbol if matches!(self.func.ty(value), Type::Bytes(_)) => {
                 self.put_bytes(place, ty.size(), value);
             }
-            DataType::KernelStack | DataType::Moment(_) => self.store(8, value, place),
-            DataType::UserStack => {
+            DataType::KernelStack | DataType::KernelSymbol | DataType::Moment(_) => self.store(8, value, place),
+            DataType::UserStack | DataType::UserSymbol => {
                 self.store(8, value, place);
                 let ids = self.call(Helper::GetCurrentPidTgid, Vec::new(), Type::I64);
                 let half = self.iconst(32);
