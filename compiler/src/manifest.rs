@@ -36,6 +36,8 @@ pub const STACKS_MAP: &str = "stacks";
 pub const STACK_DEPTH: u32 = 127;
 /// The most different stacks.
 pub const STACKS_MAX_ENTRIES: u32 = 16384;
+/// The section with the functions that programs have the kernel call.
+pub const CALLBACKS_SECTION: &str = ".text";
 /// The section (and map) with the counters.
 pub const COUNTERS_SECTION: &str = ".bss";
 /// The licence that every object declares: helpers such as `bpf_perf_event_output` are GPL only.

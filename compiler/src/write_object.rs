@@ -25,7 +25,8 @@ use crate::btf::{self, Btf, LineInfo, Linkage, SectionInfo, SectionVar, TypeId};
 use crate::emit::{Bytecode, RelocTarget};
 use crate::ir::inst::MapAddrOf;
 use crate::manifest::{
-    COUNTERS_SECTION, EVENTS_MAP, LICENSE, MapInfo, MapKind, STACK_DEPTH, STACKS_MAP, STACKS_MAX_ENTRIES,
+    CALLBACKS_SECTION, COUNTERS_SECTION, EVENTS_MAP, LICENSE, MapInfo, MapKind, STACK_DEPTH, STACKS_MAP,
+    STACKS_MAX_ENTRIES,
 };
 
 /// Where in a slot its constant is.
@@ -230,9 +231,10 @@ impl<'a> Writer<'a> {
         if spec.callbacks.is_empty() {
             return;
         }
-        let section = self.object.add_section(Vec::new(), b".text".into(), SectionKind::Text);
+        let section = self.object.add_section(Vec::new(), CALLBACKS_SECTION.into(), SectionKind::Text);
         self.text = Some(self.object.section_symbol(section));
-        let mut info = SectionInfo { name: self.btf.string(".text"), functions: Vec::new(), lines: Vec::new() };
+        let mut info =
+            SectionInfo { name: self.btf.string(CALLBACKS_SECTION), functions: Vec::new(), lines: Vec::new() };
         let pointer = self.btf.pointer(btf::VOID);
         let params = ["map", "key", "value", "ctx"].map(|name| (name, pointer));
         let prototype = self.btf.prototype(self.int, &params);

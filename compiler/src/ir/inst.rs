@@ -278,7 +278,8 @@ pub enum InstData {
         /// The variable's slot.
         slot: StackSlot,
     },
-    /// `store_bytes v1, v0+8`: a string or tuple, all its bytes.
+    /// `store_bytes v1, v0+8`: a string or tuple, all its bytes, into the frame of a loop; the
+    /// kernel's verifier does not learn what it holds.
     StoreBytes {
         /// The value.
         value: Value,

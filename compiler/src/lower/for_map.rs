@@ -4,6 +4,11 @@
 //! a frame on the stack of that program: the context pointer, a word that says that the program is
 //! to end, and the variables that it shares with the body. They are copied in before the loop,
 //! back and forth by each round, and out behind it.
+//!
+//! Whatever goes into the frame is added to a zero that only we know to be one. Else the kernel's
+//! verifier would follow a counter through one round after another and never come to an end; and
+//! kernels before 6.7, which look at a single round, would take what holds in the first for what
+//! holds in all, and leave out what only later ones do.
 
 use super::expr::{ir_type_of_data, members};
 use super::{Loop, Lowering, Place};
@@ -12,7 +17,7 @@ use crate::check::program::{OuterVar, Stmt, Var};
 use crate::ir::builder::FunctionBuilder;
 use crate::ir::function::{Callback, Function, Type as IrType};
 use crate::ir::inst::MapAddrOf;
-use crate::ir::{InstData, Value};
+use crate::ir::{BinaryOp, InstData, Value};
 use crate::manifest::{DataType, MapRef};
 
 /// The frame, as a loop's body sees it.
@@ -69,11 +74,21 @@ impl Lowering<'_> {
     fn put_into(&mut self, frame: Value, &Shared { var, offset, .. }: &Shared) {
         let value = self.read_var(var);
         match self.place(var) {
-            Place::Variable(_) => self.store_word(value, frame, offset),
+            Place::Variable(_) => {
+                let zero = self.unknown_zero();
+                let veiled = self.builder.binary(BinaryOp::Add, value, zero);
+                self.store_word(veiled, frame, offset);
+            }
             Place::Slot(..) | Place::Element(_) => {
                 self.builder.effect(InstData::StoreBytes { value, base: frame, offset });
             }
         }
+    }
+
+    fn unknown_zero(&mut self) -> Value {
+        let offset = self.tables.bss.zeros(8);
+        let base = self.builder.push(InstData::CounterAddr { offset }, IrType::Ptr);
+        self.load_word(base, 0, IrType::I64)
     }
 
     fn take_from(&mut self, frame: Value, &Shared { var, offset, .. }: &Shared) {
