@@ -105,10 +105,6 @@ fn none<T>() -> Result<T, Unavailable> {
 }
 
 impl KernelInfo for Record<'_> {
-    fn possible_cpus(&self) -> u32 {
-        1
-    }
-
     fn tracepoint(&self, _: &str, _: &str) -> Result<TracepointFormat, Unavailable> {
         let field = |(place, number): (usize, &Number)| TracepointField {
             name: format!("f{place}"),
