@@ -367,7 +367,7 @@ impl<'a> Session<'a> {
     fn finish(mut self, mut ending: Ending) -> Result<i32, Failure> {
         // A second signal now ends the process where it stands; the kernel cleans up.
         sys::process::default_signals();
-        let programs_matter = ending != Ending::BrokenPipe;
+        let programs_matter = ending != Ending::BrokenPipe && !self.links.is_empty();
         Link::detach_all(std::mem::take(&mut self.links), programs_matter);
         if programs_matter {
             // What still runs may have a record to send. Without a barrier it has had the time.

@@ -188,7 +188,7 @@ impl Generator<'_> {
     fn user_function(&mut self) -> String {
         let returns = self.random.percent(40);
         self.function_context(returns);
-        format!("{}:/bin/sh:0x1000", if returns { "uretprobe" } else { "uprobe" })
+        format!("{}:libc:malloc", if returns { "uretprobe" } else { "uprobe" })
     }
 
     fn kernel_function(&mut self) -> String {

@@ -338,7 +338,7 @@ fn user_function(parts: &[&str], ret: bool) -> Result<AttachSpec, ParseFailure> 
         None if place.contains(['*', '?']) => return Err(Part(1, "must be one function".into())),
         None => function_and_offset(&[place])?,
     };
-    if ret && offset != 0 {
+    if ret && offset != 0 && !function.is_empty() {
         return Err(Part(1, "a return has no offset".into()));
     }
     Ok(AttachSpec::Uprobe { path: path.to_owned(), function, offset, ret })

@@ -134,7 +134,7 @@ impl Checker<'_> {
         let most = self.string_length(&args[2].value);
         let [lhs, rhs] = texts;
         let (lhs, rhs, most) = (Box::new(lhs?), Box::new(rhs?), most?);
-        Ok(Expr { kind: ExprKind::StrCompare { equal: false, most: Some(most), lhs, rhs }, ty: BOOL, span })
+        Ok(Expr { kind: ExprKind::BytesCompare { equal: false, most: Some(most), lhs, rhs }, ty: BOOL, span })
     }
 
     /// `f(@m[k])` or `f(@m, k)`.

@@ -52,7 +52,7 @@ impl Checker<'_> {
             ast::ExprKind::Ternary { cond, then, otherwise } => self.ternary(cond, then, otherwise, span),
             ast::ExprKind::Cast { ty, operand } => self.cast(ty, operand, span),
             ast::ExprKind::IncDec { op, fix, place } => self.inc_dec(*op, *fix, place, span),
-            ast::ExprKind::Tuple(_) => self.not_supported(span, "a tuple outside a map's key"),
+            ast::ExprKind::Tuple(elements) => self.tuple(elements, span),
             ast::ExprKind::Index { .. } => self.not_supported(span, "an index into something that is not a map"),
         }
     }
@@ -72,11 +72,20 @@ impl Checker<'_> {
         if checked.ty.is_int() { Ok(checked) } else { self.mismatch(&checked, "an integer") }
     }
 
-    /// An expression that has bytes: an integer or a string.
+    /// `(a, b)`
+    fn tuple(&mut self, elements: &[ast::Expr], span: Span) -> Checked<Expr> {
+        // All of them, for each may have its errors, or teach a map something.
+        let elements: Vec<Checked<Expr>> = elements.iter().map(|element| self.shown_expr(element)).collect();
+        let elements = elements.into_iter().collect::<Checked<Vec<_>>>()?;
+        let ty = Type::Tuple(elements.iter().map(|element| element.ty.clone()).collect());
+        Ok(typed(ExprKind::Tuple(elements), ty, span))
+    }
+
+    /// An expression that has bytes: an integer, a string or a tuple.
     pub(super) fn data_expr(&mut self, expr: &ast::Expr) -> Checked<Expr> {
         let checked = self.value(expr)?;
         match checked.ty {
-            Type::Int { .. } | Type::Str { .. } => Ok(checked),
+            Type::Int { .. } | Type::Str { .. } | Type::Tuple(_) => Ok(checked),
             _ => self.mismatch(&checked, "an integer or a string"),
         }
     }
@@ -91,9 +100,12 @@ impl Checker<'_> {
     pub(super) fn shown(&mut self, checked: Expr) -> Checked<Expr> {
         let checked = as_number(checked);
         match checked.ty {
-            Type::Int { .. } | Type::Str { .. } | Type::Stack { .. } | Type::Symbol { .. } | Type::Moment(_) => {
-                Ok(checked)
-            }
+            Type::Int { .. }
+            | Type::Str { .. }
+            | Type::Stack { .. }
+            | Type::Symbol { .. }
+            | Type::Moment(_)
+            | Type::Tuple(_) => Ok(checked),
             _ => self.mismatch(&checked, "an integer or a string"),
         }
     }
@@ -270,7 +282,9 @@ impl Checker<'_> {
         match (&lhs.ty, &rhs.ty) {
             (Type::Str { .. }, Type::Str { .. }) => self.string_binary(op, lhs, rhs, span),
             (Type::Int { .. }, Type::Int { .. }) => self.int_binary(op, lhs, rhs, span),
+            (Type::Tuple(_), Type::Tuple(_)) => self.tuple_binary(op, lhs, rhs, span),
             (Type::Int { .. }, Type::Str { .. }) | (Type::Str { .. }, Type::Int { .. }) => self.unlike(op, &lhs, &rhs),
+            (Type::Tuple(_), _) => self.mismatch(&rhs, "a tuple"),
             (Type::Int { .. } | Type::Str { .. }, _) => self.mismatch(&rhs, "an integer"),
             _ => self.mismatch(&lhs, "an integer"),
         }
@@ -303,7 +317,25 @@ impl Checker<'_> {
                 )));
             }
         };
-        Ok(typed(ExprKind::StrCompare { equal, most: None, lhs: Box::new(lhs), rhs: Box::new(rhs) }, BOOL, span))
+        Ok(typed(ExprKind::BytesCompare { equal, most: None, lhs: Box::new(lhs), rhs: Box::new(rhs) }, BOOL, span))
+    }
+
+    /// `(a, b) == (c, d)`: two tuples of one type are equal when their bytes are.
+    fn tuple_binary(&mut self, op: ast::BinaryOp, lhs: Expr, rhs: Expr, span: Span) -> Checked<Expr> {
+        let equal = match op {
+            ast::BinaryOp::Eq => true,
+            ast::BinaryOp::Ne => false,
+            _ => {
+                let message = format!("`{}` is not for tuples", op.symbol());
+                let diagnostic = Diagnostic::error(codes::TYPE_MISMATCH, span, message);
+                return Err(self.note(diagnostic.help("compare their elements: `$t.0 < $u.0`")));
+            }
+        };
+        let Some(ty) = lhs.ty.join(&rhs.ty).map(|ty| ty.widened()) else {
+            return self.mismatch(&rhs, &format!("a tuple {}, as on the left,", lhs.ty));
+        };
+        let [lhs, rhs] = [lhs, rhs].map(|side| Box::new(converted(side, &ty)));
+        Ok(typed(ExprKind::BytesCompare { equal, most: None, lhs, rhs }, BOOL, span))
     }
 
     /// Arithmetic and comparison of two checked integers.
@@ -339,10 +371,12 @@ impl Checker<'_> {
         let ty = match then.ty.join(&otherwise.ty) {
             Some(ty) if ty.is_int() => ty.widened(),
             Some(ty) if ty.is_str() => ty,
+            Some(ty @ Type::Tuple(_)) => ty.widened(),
             Some(_) => return self.mismatch(&then, "an integer or a string"),
             None => return self.mismatch(&otherwise, &format!("{} as on the left of `:`", super::describe(&then.ty))),
         };
-        let (cond, then, otherwise) = (Box::new(cond), Box::new(then), Box::new(otherwise));
+        let [then, otherwise] = [then, otherwise].map(|arm| Box::new(converted(arm, &ty)));
+        let cond = Box::new(cond);
         Ok(typed(ExprKind::Ternary { cond, then, otherwise }, ty, span))
     }
 
@@ -448,6 +482,21 @@ impl Checker<'_> {
             diagnostic = diagnostic.help("a variable is written `$x`, a map `@x` or `@x[key]`");
         }
         Err(self.note(diagnostic))
+    }
+}
+
+/// A tuple with the elements of `ty`, which holds all values of its own type; anything else as it is.
+pub fn converted(expr: Expr, ty: &Type) -> Expr {
+    match (expr.kind, ty) {
+        (ExprKind::Tuple(elements), Type::Tuple(types)) => {
+            let elements = elements.into_iter().zip(types).map(|(element, ty)| converted(element, ty)).collect();
+            Expr { kind: ExprKind::Tuple(elements), ty: ty.clone(), span: expr.span }
+        }
+        (kind, Type::Tuple(_)) if expr.ty != *ty => {
+            let span = expr.span;
+            typed(ExprKind::Cast(Box::new(Expr { kind, ..expr })), ty.clone(), span)
+        }
+        (kind, _) => Expr { kind, ..expr },
     }
 }
 

@@ -27,10 +27,26 @@ impl Checker<'_> {
         let base = self.structured(base)?;
         match base.ty {
             Type::Struct(id) | Type::Pointer(Pointee::Struct(id)) => self.member(base, id, field, span),
+            Type::Tuple(ref elements) => self.element_of(elements.clone(), base, field, span),
             _ => {
                 let message = format!("{} has no fields", super::describe(&base.ty));
                 let diagnostic = Diagnostic::error(codes::UNKNOWN_FIELD, base.span, message);
                 Err(self.note(diagnostic.help("cast an address to its structure: `((struct task_struct *)x).pid`")))
+            }
+        }
+    }
+
+    /// `tuple.0`
+    fn element_of(&mut self, mut elements: Vec<Type>, tuple: Expr, field: &ast::Ident, span: Span) -> Checked<Expr> {
+        match field.name.parse::<usize>() {
+            Ok(index) if index < elements.len() => {
+                let ty = elements.swap_remove(index);
+                Ok(typed(ExprKind::Element { tuple: Box::new(tuple), index }, ty, span))
+            }
+            _ => {
+                let message = format!("the tuple {} has no element `{}`", tuple.ty, field.name);
+                let diagnostic = Diagnostic::error(codes::UNKNOWN_FIELD, field.span, message);
+                Err(self.note(diagnostic.help(format!("its elements are `.0` to `.{}`", elements.len() - 1))))
             }
         }
     }

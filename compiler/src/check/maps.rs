@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use pfscript_grammar::{Diagnostic, Span, ast};
 
 use super::program::{Element, Expr};
-use super::types::Type;
+use super::types::{Type, side_by_side};
 use super::{Checked, Checker, describe};
 use crate::catalog::{codes, nearest};
 use crate::manifest::{self, MapInfo, MapKind, MapRef, MapValue, Member};
@@ -127,18 +127,7 @@ fn storage(declared: Option<(MapKind, u32)>, value: &MapValue, is_scalar: bool) 
 }
 
 fn key_layout(types: Vec<Type>) -> (Vec<Member>, u32) {
-    let mut offset = 0u32;
-    let members: Vec<Member> = types
-        .iter()
-        .map(|ty| {
-            let ty = ty.data().expect("only data is taken for a key");
-            let member = Member { offset: offset.next_multiple_of(ty.align()), ty };
-            offset = member.offset + member.ty.size();
-            member
-        })
-        .collect();
-    let align = members.iter().map(|member| member.ty.align()).max().unwrap_or(1);
-    (members, offset.next_multiple_of(align))
+    side_by_side(types.iter().map(|ty| ty.data().expect("only data is taken for a key")).collect())
 }
 
 /// Bytes of one CPU's value.
@@ -243,25 +232,21 @@ impl Checker<'_> {
         Ok(Element { map, key: keys })
     }
 
-    /// The parts of a key; `@m[(a, b)]` is `@m[a, b]`.
+    /// The parts of a key, tuples among them; `@m[(a, b)]` is `@m[a, b]`.
     pub(super) fn key_parts(&mut self, keys: &[ast::Expr]) -> Checked<Vec<Expr>> {
         // All of them, for each may have its errors, or teach a map something.
-        let parts: Vec<Checked<Vec<Expr>>> = keys.iter().map(|key| self.key_part(key)).collect();
-        Ok(parts.into_iter().collect::<Checked<Vec<_>>>()?.into_iter().flatten().collect())
+        let parts: Vec<Checked<Expr>> = keys.iter().map(|key| self.key_part(key)).collect();
+        parts.into_iter().collect()
     }
 
-    fn key_part(&mut self, key: &ast::Expr) -> Checked<Vec<Expr>> {
-        match &key.kind {
-            ast::ExprKind::Tuple(elements) => self.key_parts(elements),
-            _ => match self.shown_expr(key)? {
-                part if matches!(part.ty, Type::Moment(_)) => self.mismatch(&part, "an integer or a string"),
-                part => Ok(vec![part]),
-            },
-        }
+    fn key_part(&mut self, key: &ast::Expr) -> Checked<Expr> {
+        let part = self.shown_expr(key)?;
+        let has_moment = part.ty.spread().any(|ty| matches!(ty, Type::Moment(_)));
+        if has_moment { self.mismatch(&part, "an integer or a string") } else { Ok(part) }
     }
 
     pub(super) fn learn_key(&mut self, map: MapRef, keys: &[Expr], at: Span) -> Checked<()> {
-        let found: Vec<Type> = keys.iter().map(|key| key.ty.clone()).collect();
+        let found: Vec<Type> = keys.iter().flat_map(|key| key.ty.spread()).cloned().collect();
         let span = keys.iter().map(|key| key.span).reduce(Span::to).unwrap_or(at);
         let shape = &mut self.maps.shapes[map.0 as usize];
         let Some(known) = &shape.key else {
@@ -388,6 +373,7 @@ fn describe_shape(value: &Value) -> String {
     match value {
         Value::Data(Type::Int { .. }) => "integers".into(),
         Value::Data(Type::Str { .. }) => "strings".into(),
+        Value::Data(ty @ Type::Tuple(_)) => format!("tuples {ty}"),
         Value::Data(ty) => describe(ty),
         Value::Aggregate(value) => describe_value(value).into(),
     }

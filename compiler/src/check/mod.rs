@@ -240,6 +240,7 @@ fn describe(ty: &Type) -> String {
         Type::Time | Type::Moment(_) => "a moment in time".into(),
         Type::Stack { .. } => "a stack".into(),
         Type::Symbol { .. } => "a symbol".into(),
+        Type::Tuple(_) => format!("a tuple {ty}"),
         Type::Pointer(_) => "an address".into(),
         Type::Struct(_) => "a structure".into(),
     }

@@ -64,7 +64,7 @@ entity_impl!(Var, "$");
 pub struct VarData {
     /// Its name, without `$`.
     pub name: String,
-    /// Its type: a 64-bit integer or a string.
+    /// Its type: a 64-bit integer, a string or a tuple of such.
     pub ty: Type,
     /// Where it is first assigned.
     pub span: Span,
@@ -145,8 +145,8 @@ pub enum ExprKind {
         /// Right operand.
         rhs: Box<Expr>,
     },
-    /// A comparison of strings.
-    StrCompare {
+    /// A comparison of two strings, or of two tuples of the same type.
+    BytesCompare {
         /// `==`, else `!=`.
         equal: bool,
         /// Only so many bytes matter.
@@ -165,7 +165,16 @@ pub enum ExprKind {
         /// Right operand.
         rhs: Box<Expr>,
     },
-    /// `cond ? then : otherwise`, of integers.
+    /// `(a, b)`
+    Tuple(Vec<Expr>),
+    /// `tuple.0`
+    Element {
+        /// The tuple.
+        tuple: Box<Expr>,
+        /// Which element, from 0.
+        index: usize,
+    },
+    /// `cond ? then : otherwise`, both of the expression's type.
     Ternary {
         /// The condition.
         cond: Box<Expr>,
@@ -174,7 +183,7 @@ pub enum ExprKind {
         /// Value when it is zero.
         otherwise: Box<Expr>,
     },
-    /// An integer cut to the width of the expression's type.
+    /// An integer cut to the width of the expression's type, or a tuple laid out as it.
     Cast(Box<Expr>),
     /// An integer at an address; 0 when it cannot be read.
     ReadInt {
@@ -201,7 +210,7 @@ pub enum ExprKind {
 pub struct Element {
     /// The map.
     pub map: MapRef,
-    /// The key's parts, as many as the map has.
+    /// The key's parts; a tuple among them stands for its elements.
     pub key: Vec<Expr>,
 }
 

@@ -43,7 +43,9 @@ impl Checker<'_> {
         }
         match &arg.value.kind {
             ast::ExprKind::Name(name) | ast::ExprKind::Var(name) => Ok(name.clone()),
-            ast::ExprKind::Field { field, .. } => Ok(field.name.clone()),
+            ast::ExprKind::Field { field, .. } if !field.name.starts_with(|c: char| c.is_ascii_digit()) => {
+                Ok(field.name.clone())
+            }
             ast::ExprKind::Map(element) if !element.map.name.is_empty() => Ok(element.map.name.clone()),
             _ => {
                 let diagnostic = Diagnostic::error(codes::FIELD_NAME, arg.value.span, "this field needs a name");
@@ -89,7 +91,13 @@ impl Checker<'_> {
                 (ConversionKind::Str, false) => {
                     return self.unfit(value, "`%s` shows a string", "integers are shown by `%d`");
                 }
-                (_, true) => return self.unfit(value, "this conversion shows an integer", "strings are shown by `%s`"),
+                (_, true) => {
+                    return self.unfit(
+                        value,
+                        "this conversion shows an integer",
+                        "strings and tuples are shown by `%s`",
+                    );
+                }
                 (_, false) => {}
             }
         }

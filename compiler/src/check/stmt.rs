@@ -3,6 +3,7 @@
 use pfscript_grammar::{Diagnostic, Span, ast};
 
 use super::constant::constant;
+use super::expr::converted;
 use super::maps::Value;
 use super::program::{AddResult, Expr, ExprKind, Stmt, StmtKind, Var};
 use super::types::{INT64, Type};
@@ -147,6 +148,10 @@ impl Checker<'_> {
                 // Before the key, which may hold an element of this very map.
                 let map = self.map_named(&element.map);
                 self.learn_value(map, Value::Data(value.ty.widened()), span)?;
+                let value = match self.maps.value(map) {
+                    Some(Value::Data(ty)) => converted(value, ty),
+                    _ => value,
+                };
                 let element = self.element(element)?;
                 Ok(StmtKind::SetMap { element, value })
             }
@@ -170,6 +175,7 @@ impl Checker<'_> {
                 Expr { kind: ExprKind::Cast(Box::new(value)), ty, span }
             }
             (Type::Str { len }, Type::Str { len: found }) if found <= len => value,
+            (Type::Tuple(_), Type::Tuple(_)) if ty.holds(&value.ty) => converted(value, &ty),
             (Type::Str { len }, Type::Str { .. }) => {
                 let name = self.probe.vars[var].name.clone();
                 let message = format!("${name} holds at most {len} bytes, this is a {}", value.ty);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::kernel::{KernelType, StructId};
-use crate::manifest::DataType;
+use crate::manifest::{DataType, Member};
 
 /// The type of an expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum Type {
     Pointer(Pointee),
     /// A structure in the kernel's memory: only its fields can be used.
     Struct(StructId),
-    /// A stack, of the kernel or of the process. Only in records and keys.
+    /// A stack, of the kernel or of the process. Only in records, keys and tuples.
     Stack {
         /// Of the process.
         user: bool,
@@ -38,6 +38,8 @@ pub enum Type {
         /// In the process.
         user: bool,
     },
+    /// Several values side by side.
+    Tuple(Vec<Type>),
 }
 
 /// What is at an address.
@@ -80,17 +82,31 @@ impl Type {
         matches!(self, Self::Str { .. })
     }
 
+    /// Whether values of it lie in memory: strings and tuples.
+    pub fn is_bytes(&self) -> bool {
+        matches!(self, Self::Str { .. } | Self::Tuple(_))
+    }
+
+    /// Itself, or the elements of a tuple and of tuples in it: the parts of a key.
+    pub fn spread(&self) -> Box<dyn Iterator<Item = &Self> + '_> {
+        match self {
+            Self::Tuple(elements) => Box::new(elements.iter().flat_map(Self::spread)),
+            _ => Box::new(std::iter::once(self)),
+        }
+    }
+
     /// Whether arithmetic on it is unsigned. Narrower unsigned integers fit into `int64`, so
     /// only `uint64` decides, as C's usual arithmetic conversions have it.
     pub fn is_uint64(&self) -> bool {
         *self == UINT64
     }
 
-    /// The 64-bit type that arithmetic on it gives.
+    /// The 64-bit type that arithmetic on it gives; of a tuple, the type with such elements.
     pub fn widened(&self) -> Self {
         match self {
             Self::Int { .. } if self.is_uint64() => UINT64,
             Self::Int { .. } => INT64,
+            Self::Tuple(elements) => Self::Tuple(elements.iter().map(Self::widened).collect()),
             other => other.clone(),
         }
     }
@@ -115,7 +131,23 @@ impl Type {
             (Self::Int { .. }, Self::Int { .. }) if self.is_uint64() || other.is_uint64() => Some(UINT64),
             (Self::Int { .. }, Self::Int { .. }) => Some(INT64),
             (Self::Str { len: a }, Self::Str { len: b }) => Some(Self::Str { len: *a.max(b) }),
+            (Self::Tuple(a), Self::Tuple(b)) if a.len() == b.len() => {
+                let elements = a.iter().zip(b).map(|(a, b)| a.join(b));
+                elements.collect::<Option<Vec<_>>>().map(Self::Tuple)
+            }
             _ => None,
+        }
+    }
+
+    /// Whether a variable of this type takes a value of type `other`.
+    pub fn holds(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Int { bytes: 8, .. }, Self::Int { .. }) => true,
+            (Self::Str { len }, Self::Str { len: found }) => found <= len,
+            (Self::Tuple(own), Self::Tuple(others)) => {
+                own.len() == others.len() && own.iter().zip(others).all(|(own, other)| own.holds(other))
+            }
+            _ => self == other,
         }
     }
 
@@ -130,6 +162,10 @@ impl Type {
             Self::Symbol { user: false } => Some(DataType::KernelSymbol),
             Self::Moment(format) => Some(DataType::Moment(format.clone())),
             Self::Pointer(_) => UINT64.data(),
+            Self::Tuple(elements) => {
+                let elements = elements.iter().map(Self::data).collect::<Option<Vec<_>>>()?;
+                Some(DataType::Tuple(side_by_side(elements).0))
+            }
             Self::Time | Self::Struct(_) => None,
         }
     }
@@ -164,6 +200,10 @@ impl fmt::Display for Type {
             Self::Struct(_) => write!(f, "struct"),
             Self::Symbol { user } => write!(f, "{}", if *user { "usym" } else { "ksym" }),
             Self::Stack { user } => write!(f, "{}", if *user { "ustack" } else { "kstack" }),
+            Self::Tuple(elements) => {
+                let elements: Vec<String> = elements.iter().map(Self::to_string).collect();
+                write!(f, "({})", elements.join(", "))
+            }
         }
     }
 }
@@ -176,7 +216,10 @@ impl DataType {
             Self::Str { len } => *len,
             Self::KernelStack | Self::KernelSymbol | Self::Moment(_) => 8,
             Self::UserStack | Self::UserSymbol => 16,
-            Self::Tuple(members) => members.last().map_or(0, |last| last.offset + last.ty.size()),
+            Self::Tuple(members) => {
+                let end = members.last().map_or(0, |last| last.offset + last.ty.size());
+                end.next_multiple_of(self.align())
+            }
         }
     }
 
@@ -189,4 +232,19 @@ impl DataType {
             Self::Tuple(members) => members.iter().map(|member| member.ty.align()).max().unwrap_or(1),
         }
     }
+}
+
+/// Lays values out one after another, each at its alignment, as C does in a structure; also the
+/// bytes of the whole.
+pub fn side_by_side(types: Vec<DataType>) -> (Vec<Member>, u32) {
+    let mut end = 0u32;
+    let member = |ty: DataType| {
+        let offset = end.next_multiple_of(ty.align());
+        end = offset + ty.size();
+        Member { offset, ty }
+    };
+    let whole = DataType::Tuple(types.into_iter().map(member).collect());
+    let size = whole.size();
+    let DataType::Tuple(members) = whole else { unreachable!("made as a tuple") };
+    (members, size)
 }

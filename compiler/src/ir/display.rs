@@ -96,6 +96,11 @@ impl DisplayFunction<'_> {
             InstData::ReadStr { user, addr } => {
                 write!(f, "read_str.{} {addr}", if *user { "user" } else { "kernel" })
             }
+            InstData::Tuple { members, parts } => {
+                let parts = members.iter().zip(parts).map(|(member, part)| format!("{}: {part}", member.offset));
+                write!(f, "tuple {}", parts.collect::<Vec<_>>().join(", "))
+            }
+            InstData::Element { tuple, member } => write!(f, "element {tuple}+{}", member.offset),
             InstData::BytesEq { args: [a, b], most: None } => write!(f, "bytes_eq {a}, {b}"),
             InstData::BytesEq { args: [a, b], most: Some(most) } => write!(f, "bytes_eq.{most} {a}, {b}"),
             InstData::SlotLoad { slot } => write!(f, "slot_load {slot}"),

@@ -6,7 +6,7 @@ use pfscript_grammar::Span;
 use super::bss::Bss;
 use super::entities::{Block, Inst, StackSlot, Value};
 use super::inst::{BinaryOp, InstData};
-use crate::manifest::{MapInfo, MapRef, RecordLayout};
+use crate::manifest::{Action, DataType, MapInfo, MapKind, MapRef, MapValue, RecordLayout};
 
 /// The type of an SSA value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -15,7 +15,7 @@ pub enum Type {
     I64,
     /// An address that the kernel's verifier tracks: context, stack, map, map element.
     Ptr,
-    /// So many bytes of text. Not on the lower level.
+    /// So many bytes: text or a tuple. Not on the lower level.
     Bytes(u32),
 }
 
@@ -108,12 +108,22 @@ pub struct Tables {
     pub possible_cpus: u32,
     /// Maps to which nothing is done but small positive additions and deletions.
     pub growing: Vec<MapRef>,
+    /// Maps from which something is removed: by `delete` or `clear`.
+    pub shrinking: Vec<MapRef>,
 }
 
 /// Additions below this make a map a growing one.
 const SMALL: i64 = 1 << 16;
 
 impl Tables {
+    /// Whether an element of `map`, once there, stays where it is: nothing is removed, evicted, or
+    /// exchanged as a whole.
+    pub fn keeps_elements(&self, map: MapRef) -> bool {
+        let info = &self.maps[map.0 as usize];
+        let is_number = !matches!(info.value, MapValue::Data(DataType::Str { .. } | DataType::Tuple(_)));
+        is_number && info.kind != MapKind::LruHash && !self.shrinking.contains(&map)
+    }
+
     /// Whether `value` is what an addition to an element of a growing map gave.
     pub fn is_growing_count(&self, func: &Function, value: Value) -> bool {
         let Some(&InstData::Binary { op: BinaryOp::Add, args: [old, delta] }) = func.def(value) else { return false };
@@ -125,6 +135,19 @@ impl Tables {
 }
 
 impl Module {
+    /// Notes the maps that something is removed from. To be asked before anything is expanded.
+    pub fn note_shrinking_maps(&mut self) {
+        let deleted = self.functions.iter().flat_map(|func| func.insts.values()).filter_map(|node| match node.data {
+            InstData::MapDelete { map, .. } => Some(map),
+            _ => None,
+        });
+        let cleared = self.tables.records.iter().filter_map(|record| match record.action {
+            Action::Clear(map) => Some(map),
+            _ => None,
+        });
+        self.tables.shrinking = deleted.chain(cleared).collect();
+    }
+
     /// Notes the maps that only grow. To be asked before anything is expanded.
     pub fn note_growing_maps(&mut self) {
         let mut growing: Vec<bool> = vec![true; self.tables.maps.len()];

@@ -2,7 +2,7 @@
 
 use super::entities::{Block, StackSlot, Value};
 use crate::catalog::helpers::Helper;
-use crate::manifest::MapRef;
+use crate::manifest::{MapRef, Member};
 
 /// Arithmetic on two 64-bit integers; all of it wraps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -246,9 +246,24 @@ pub enum InstData {
         /// The address.
         addr: Value,
     },
-    /// `v2 = bytes_eq v0, v1`: 1 when two strings are equal up to their NUL.
+    /// `v2: bytes24 = tuple 0: v0, 8: v1`: values side by side, zeros between them.
+    Tuple {
+        /// Where and as what each value is stored.
+        members: Vec<Member>,
+        /// The values.
+        parts: Vec<Value>,
+    },
+    /// `v1 = element v0+8`: what lies so many bytes into a tuple.
+    Element {
+        /// The tuple.
+        tuple: Value,
+        /// Bytes from its start, and what lies there.
+        member: Member,
+    },
+    /// `v2 = bytes_eq v0, v1`: 1 when two strings (or tuples of one layout) are equal: in all
+    /// their bytes, for what follows a string's NUL is NUL too.
     BytesEq {
-        /// The two strings.
+        /// The two.
         args: [Value; 2],
         /// Only so many bytes matter: `v2 = bytes_eq.3 v0, v1`.
         most: Option<u32>,
@@ -386,6 +401,8 @@ impl InstData {
             | Self::LoadBytes { .. }
             | Self::ReadInt { .. }
             | Self::ReadStr { .. }
+            | Self::Tuple { .. }
+            | Self::Element { .. }
             | Self::BytesEq { .. }
             | Self::SlotLoad { .. }
             | Self::MapLoad { .. }
@@ -409,6 +426,8 @@ impl InstData {
             | Self::CounterAddr { .. }
             | Self::Comm
             | Self::StringConst { .. }
+            | Self::Tuple { .. }
+            | Self::Element { .. }
             | Self::BytesEq { .. } => true,
             Self::Call { helper, .. } => helper.info().is_constant_in_a_run,
             _ => false,
@@ -439,6 +458,8 @@ impl InstData {
                 visit(offset);
             }
             Self::Extend { arg, .. } => visit(arg),
+            Self::Tuple { parts, .. } => parts.iter_mut().for_each(visit),
+            Self::Element { tuple, .. } => visit(tuple),
             Self::Load { base, .. } | Self::LoadBytes { base, .. } => visit(base),
             Self::ReadStr { addr, .. } | Self::ReadInt { addr, .. } => visit(addr),
             Self::SlotStore { value, .. } => visit(value),

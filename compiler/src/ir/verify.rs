@@ -161,6 +161,8 @@ fn is_upper(data: &InstData) -> bool {
             | InstData::LoadBytes { .. }
             | InstData::ReadInt { .. }
             | InstData::ReadStr { .. }
+            | InstData::Tuple { .. }
+            | InstData::Element { .. }
             | InstData::BytesEq { .. }
             | InstData::SlotLoad { .. }
             | InstData::SlotStore { .. }

@@ -9,6 +9,7 @@ use crate::ir::function::Type as IrType;
 use crate::ir::inst::MapAddrOf;
 use crate::ir::{BinaryOp, Block, CmpOp, InstData, Value};
 use crate::kernel::FieldKind;
+use crate::manifest::{DataType, Member};
 
 impl Lowering<'_> {
     /// The value of `expr`; of a call without a value the number 0.
@@ -54,14 +55,22 @@ impl Lowering<'_> {
                 let (lhs, rhs) = (self.expr(lhs), self.expr(rhs));
                 self.builder.icmp(*op, lhs, rhs)
             }
-            ExprKind::StrCompare { equal, most, lhs, rhs } => {
+            ExprKind::BytesCompare { equal, most, lhs, rhs } => {
                 let args = [self.expr(lhs), self.expr(rhs)];
                 let is_equal = self.builder.push(InstData::BytesEq { args, most: *most }, IrType::I64);
                 if *equal { is_equal } else { self.is_zero(is_equal) }
             }
             ExprKind::Logical { .. } => self.choice(expr, |this| this.builder.iconst(1), |this| this.builder.iconst(0)),
-            ExprKind::Ternary { cond, then, otherwise } if expr.ty.is_str() => {
-                self.string_choice(cond, [then, otherwise], ir_type(&expr.ty))
+            ExprKind::Tuple(elements) => {
+                let parts = elements.iter().map(|element| self.expr(element)).collect();
+                self.builder.push(InstData::Tuple { members: members(&expr.ty), parts }, ir_type(&expr.ty))
+            }
+            ExprKind::Element { tuple, index } => {
+                let (value, mut members) = (self.expr(tuple), members(&tuple.ty));
+                self.element(value, members.swap_remove(*index))
+            }
+            ExprKind::Ternary { cond, then, otherwise } if expr.ty.is_bytes() => {
+                self.choice_of_bytes(cond, [then, otherwise], ir_type(&expr.ty))
             }
             ExprKind::Ternary { cond, then, otherwise } => {
                 self.choice(cond, |this| this.expr(then), |this| this.expr(otherwise))
@@ -79,9 +88,55 @@ impl Lowering<'_> {
         }
     }
 
-    /// The parts of a key.
+    /// The parts of a key, tuples taken apart.
     pub(super) fn key(&mut self, element: &Element) -> Vec<Value> {
-        element.key.iter().map(|part| self.expr(part)).collect()
+        let mut parts = Vec::new();
+        element.key.iter().for_each(|part| self.key_part(part, &mut parts));
+        parts
+    }
+
+    fn key_part(&mut self, part: &Expr, out: &mut Vec<Value>) {
+        match (&part.kind, &part.ty) {
+            (ExprKind::Tuple(elements), _) => elements.iter().for_each(|element| self.key_part(element, out)),
+            (_, Type::Tuple(_)) => {
+                let tuple = self.expr(part);
+                self.take_apart(tuple, members(&part.ty), out);
+            }
+            _ => out.push(self.expr(part)),
+        }
+    }
+
+    fn take_apart(&mut self, tuple: Value, members: Vec<Member>, out: &mut Vec<Value>) {
+        for member in members {
+            match member.ty.clone() {
+                DataType::Tuple(inner) => {
+                    let tuple = self.element(tuple, member);
+                    self.take_apart(tuple, inner, out);
+                }
+                _ => out.push(self.element(tuple, member)),
+            }
+        }
+    }
+
+    fn element(&mut self, tuple: Value, member: Member) -> Value {
+        let ty = ir_type_of_data(&member.ty);
+        self.builder.push(InstData::Element { tuple, member }, ty)
+    }
+
+    /// A tuple laid out anew, its elements as `to` has them.
+    fn laid_out_as(&mut self, tuple: Value, from: Vec<Member>, to: Vec<Member>, ty: IrType) -> Value {
+        let mut parts = Vec::with_capacity(to.len());
+        for (member, wanted) in from.into_iter().zip(&to) {
+            let present = member.ty.clone();
+            let part = self.element(tuple, member);
+            parts.push(match (present, &wanted.ty) {
+                (DataType::Tuple(from), DataType::Tuple(to)) => {
+                    self.laid_out_as(part, from, to.clone(), ir_type_of_data(&wanted.ty))
+                }
+                _ => part,
+            });
+        }
+        self.builder.push(InstData::Tuple { members: to, parts }, ty)
     }
 
     fn is_zero(&mut self, value: Value) -> Value {
@@ -181,6 +236,7 @@ impl Lowering<'_> {
     fn cast(&mut self, operand: &Expr, ty: &Type) -> Value {
         let arg = self.expr(operand);
         match *ty {
+            Type::Tuple(_) => self.laid_out_as(arg, members(&operand.ty), members(ty), ir_type(ty)),
             Type::Int { bytes, signed } if bytes < 8 => {
                 self.builder.push(InstData::Extend { signed, bytes, arg }, IrType::I64)
             }
@@ -214,9 +270,9 @@ impl Lowering<'_> {
         self.builder.value_of(chosen)
     }
 
-    /// A choice between strings is a string variable of its own.
-    fn string_choice(&mut self, cond: &Expr, arms: [&Expr; 2], ty: IrType) -> Value {
-        let IrType::Bytes(len) = ty else { unreachable!("strings have bytes") };
+    /// A choice between strings or tuples is a variable of its own.
+    fn choice_of_bytes(&mut self, cond: &Expr, arms: [&Expr; 2], ty: IrType) -> Value {
+        let IrType::Bytes(len) = ty else { unreachable!("strings and tuples have bytes") };
         let slot = self.builder.func_mut().create_slot(len);
         let blocks = arms.map(|_| self.builder.create_block());
         let after = self.builder.create_block();
@@ -295,6 +351,25 @@ impl Lowering<'_> {
 pub(super) fn ir_type(ty: &Type) -> IrType {
     match ty {
         Type::Str { len } => IrType::Bytes(*len),
+        Type::Tuple(_) => IrType::Bytes(ty.data().map_or(0, |data| data.size())),
         _ => IrType::I64,
+    }
+}
+
+/// The IR's type of what lies in memory as `ty`.
+fn ir_type_of_data(ty: &DataType) -> IrType {
+    match ty {
+        DataType::Str { .. } | DataType::UserStack | DataType::UserSymbol | DataType::Tuple(_) => {
+            IrType::Bytes(ty.size())
+        }
+        DataType::Int { .. } | DataType::KernelStack | DataType::KernelSymbol | DataType::Moment(_) => IrType::I64,
+    }
+}
+
+/// How a tuple lies in memory.
+fn members(ty: &Type) -> Vec<Member> {
+    match ty.data() {
+        Some(DataType::Tuple(members)) => members,
+        other => unreachable!("{other:?} is no tuple"),
     }
 }

@@ -1,7 +1,8 @@
 //! Checked program to IR, one function per program.
 //!
 //! Lowering decides nothing: names, types, signs and layouts are settled. It produces the upper
-//! level of the IR, in which a map element, a string and a record are still one operand each.
+//! level of the IR, in which a map element, a string, a tuple and a record are still one operand
+//! each.
 
 mod expr;
 mod stmt;
@@ -38,7 +39,10 @@ fn lower_probe(probe: &CheckedProbe, tables: &mut Tables) -> Function {
     };
     for (var, data) in &probe.vars {
         let place = match data.ty {
-            Type::Str { len } => Place::Slot(lowering.builder.func_mut().create_slot(len), len),
+            Type::Str { .. } | Type::Tuple(_) => {
+                let bytes = data.ty.data().map_or(0, |data| data.size());
+                Place::Slot(lowering.builder.func_mut().create_slot(bytes), bytes)
+            }
             _ => Place::Variable(lowering.builder.declare(IrType::I64)),
         };
         lowering.places[var] = Some(place);
@@ -64,7 +68,7 @@ struct Lowering<'a> {
 enum Place {
     /// An integer: in SSA values.
     Variable(Variable),
-    /// A string: in memory, so many bytes.
+    /// A string or tuple: in memory, so many bytes.
     Slot(StackSlot, u32),
 }
 

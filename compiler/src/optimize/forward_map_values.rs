@@ -108,6 +108,8 @@ impl Known {
 fn forward(func: &mut Function, load: Inst, result: Value, content: Content, replacements: &mut Replacements) {
     match content {
         Content::Value(value) if func.ty(value) == func.ty(result) => replacements.replace(result, value),
+        // A variable may hold something else by now.
+        Content::Stored(value, _) if matches!(func.def(value), Some(InstData::SlotLoad { .. })) => {}
         Content::Stored(value, store) if func.ty(value) == func.ty(result) => {
             if let InstData::MapStore { must, .. } = &mut func.insts[store].data {
                 *must = true;

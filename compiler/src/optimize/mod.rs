@@ -60,6 +60,7 @@ pub fn pass_names() -> impl Iterator<Item = &'static str> {
 /// Runs all passes, up to and including the one called `last`.
 pub fn optimize(mut module: Module, last: Option<&str>) -> Module {
     module.note_growing_maps();
+    module.note_shrinking_maps();
     let end = PASSES.iter().position(|pass| Some(pass.name) == last).map_or(PASSES.len(), |index| index + 1);
     for pass in &PASSES[..end] {
         for func in &mut module.functions {

@@ -4,6 +4,7 @@
 //! added to it: of two processors that meet the new key at once one inserts, and both add to what
 //! was inserted. What cannot be inserted because the map is full is counted.
 
+use super::known::Address;
 use super::{Expander, Place};
 use crate::catalog::helpers::Helper;
 use crate::ir::inst::MapAddrOf;
@@ -52,11 +53,48 @@ impl Expander<'_> {
     /// make:           map_update_elem(map, key, zeros, NOEXIST); jump look(1)
     /// fails:          count; jump full
     /// ```
+    ///
+    /// What was looked up before is not looked up again: an element known to be there is just
+    /// used, and one that may be missing comes in at `look` only when it is.
     fn found_or_made(&mut self, inst: Inst, map: MapRef, key: &[Value], full: Option<Block>) -> Value {
-        let key = self.key(inst, map, key);
-        if self.is_array(map) {
-            return self.found_or_gone(map, key, full);
+        let known = self.known(map, key);
+        if let Some(Address::Found(element)) = known {
+            return element;
         }
+        let place = self.key(inst, map, key);
+        let element = match (self.is_array(map), known) {
+            (true, _) => self.found_or_gone(map, place, full),
+            (false, None) => self.looked_up_or_made(map, place, full),
+            (false, Some(Address::Found(before) | Address::Unproved(before))) => {
+                self.proved_or_made(map, place, full, before)
+            }
+        };
+        // Behind a full map the run may go on, where the element is not known.
+        if full.is_none() {
+            self.note_element(map, key, Address::Found(element));
+        }
+        element
+    }
+
+    /// As `looked_up_or_made`, but for a look-up that was made before.
+    fn proved_or_made(&mut self, map: MapRef, key: Place, full: Option<Block>, before: Value) -> Value {
+        let (look, found) = (self.cold_block(), self.func.blocks.push(Default::default()));
+        let element = self.func.append_param(found, Type::Ptr);
+        self.branch_on_pointer(before, (found, vec![before]), (look, Vec::new()));
+        self.current = look;
+        let cold = self.func.layout.len();
+        let made = self.looked_up_or_made(map, key, full);
+        self.jump(found, vec![made]);
+        for index in cold..self.func.layout.len() {
+            let block = self.func.layout[index];
+            self.func.blocks[block].is_cold = true;
+        }
+        self.func.layout.push(found);
+        self.current = found;
+        element
+    }
+
+    fn looked_up_or_made(&mut self, map: MapRef, key: Place, full: Option<Block>) -> Value {
         let (look, found) = (self.block_after(), self.block_after());
         let (miss, make, fails) = (self.cold_block(), self.cold_block(), self.cold_block());
         let tries = self.func.append_param(look, Type::I64);
@@ -126,9 +164,19 @@ impl Expander<'_> {
         self.current = block;
     }
 
+    /// The address of the element, or null.
+    fn looked_up(&mut self, inst: Inst, map: MapRef, key: &[Value]) -> Value {
+        if let Some(Address::Found(known) | Address::Unproved(known)) = self.known(map, key) {
+            return known;
+        }
+        let place = self.key(inst, map, key);
+        let pointer = self.look_up(map, place);
+        self.note_element(map, key, Address::Unproved(pointer));
+        pointer
+    }
+
     pub(super) fn map_load(&mut self, inst: Inst, map: MapRef, key: &[Value]) {
-        let key = self.key(inst, map, key);
-        let pointer = self.look_up(map, key);
+        let pointer = self.looked_up(inst, map, key);
         let result = self.result(inst);
         let (found, missing) = (self.block_after(), self.block_after());
         let after = self.func.blocks.push(Default::default());
@@ -161,8 +209,7 @@ impl Expander<'_> {
     }
 
     pub(super) fn map_has_key(&mut self, inst: Inst, map: MapRef, key: &[Value]) {
-        let key = self.key(inst, map, key);
-        let pointer = self.look_up(map, key);
+        let pointer = self.looked_up(inst, map, key);
         let zero = self.iconst(0);
         self.become_here(inst, InstData::Icmp { op: CmpOp::Ne, args: [pointer, zero] });
     }
@@ -171,7 +218,7 @@ impl Expander<'_> {
         let info = self.info(map);
         let MapValue::Data(ty) = &info.value else { unreachable!("the checker refuses plain values here") };
         match ty {
-            DataType::Str { .. } => self.replace_element(inst, &info, map, key, value, must),
+            DataType::Str { .. } | DataType::Tuple(_) => self.replace_element(inst, &info, map, key, value, must),
             _ => self.store_number(inst, map, key, value, must),
         }
     }
@@ -184,11 +231,11 @@ impl Expander<'_> {
         self.go_on_at(after);
     }
 
-    /// A string is exchanged as a whole, so that no reader sees half of it.
+    /// A string or tuple is exchanged as a whole, so that no reader sees half of it.
     fn replace_element(&mut self, inst: Inst, info: &MapInfo, map: MapRef, key: &[Value], value: Value, must: bool) {
         let key = self.key(inst, map, key);
         let content = Place { slot: self.func.create_slot(info.value_size), offset: 0 };
-        self.put_string(content, info.value_size, value);
+        self.put_bytes(content, info.value_size, value);
         let content = self.address(content);
         let failed = self.update(map, key, content, ANY);
         let (fails, after) = (self.cold_block(), self.block_after());

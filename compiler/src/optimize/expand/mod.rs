@@ -1,30 +1,34 @@
 //! From the upper level to the lower: map elements become look-ups, insertions and atomic
-//! additions; strings become memory; records are built in their buffer and sent.
+//! additions; strings and tuples become memory; records are built in their buffer and sent.
 //!
-//! Strings are placed where they are needed: one that goes into a single record or key is written
-//! straight into it. Paths that are seldom taken (a new key, a full map, a full buffer) are
+//! Strings and tuples are placed where they are needed: one that goes into a single record, key or
+//! tuple is written straight into it. Paths that are seldom taken (a new key, a full map, a full buffer) are
 //! marked cold and end up behind the others.
 
 mod aggregates;
+mod bytes;
 mod elements;
+mod known;
 mod records;
-mod strings;
 
 use std::collections::HashMap;
 
 use cranelift_entity::SecondaryMap;
 use pfscript_grammar::Span;
 
+use self::known::KnownElement;
 use super::rewrite::Replacements;
 use crate::catalog::helpers::Helper;
 use crate::ir::entities::StackSlot;
+use crate::ir::flow::ControlFlow;
 use crate::ir::{Block, BlockCall, Function, Inst, InstData, Tables, Type, Value};
 use crate::manifest::{CounterKind, DataType, Member};
 
 /// Expands all upper-level instructions.
 pub fn expand(func: &mut Function, tables: &mut Tables) {
+    let flow = ControlFlow::of(func);
     let layout = std::mem::take(&mut func.layout);
-    let destinations = strings::destinations(func, &layout);
+    let destinations = bytes::destinations(func, &layout);
     let uses = {
         func.layout.clone_from(&layout);
         let uses = func.use_counts();
@@ -36,6 +40,9 @@ pub fn expand(func: &mut Function, tables: &mut Tables) {
         func,
         tables,
         current,
+        origin: current,
+        flow,
+        elements: Vec::new(),
         span: Span::default(),
         uses,
         destinations,
@@ -55,13 +62,19 @@ struct Expander<'a> {
     tables: &'a mut Tables,
     /// Where new instructions go.
     current: Block,
+    /// The block that is being expanded, and the control flow as it was before.
+    origin: Block,
+    flow: ControlFlow,
+    /// Elements looked up so far.
+    elements: Vec<KnownElement>,
     span: Span,
     uses: SecondaryMap<Value, u32>,
-    /// For each string that only goes into one record or key: which, and as which part.
+    /// For each string or tuple that only goes into one record, key or tuple: which, and as which
+    /// part.
     destinations: SecondaryMap<Value, Option<(Inst, usize)>>,
     /// The memory in which a record or key is built.
     buffers: HashMap<Inst, StackSlot>,
-    /// Where each string lies.
+    /// Where each string and tuple lies.
     places: SecondaryMap<Value, Option<Place>>,
     replacements: Replacements,
 }
@@ -82,7 +95,7 @@ impl Place {
 impl Expander<'_> {
     fn block(&mut self, block: Block) {
         self.func.layout.push(block);
-        self.current = block;
+        (self.current, self.origin) = (block, block);
         for inst in std::mem::take(&mut self.func.blocks[block].insts) {
             self.span = self.func.insts[inst].span;
             self.inst(inst);
@@ -95,7 +108,9 @@ impl Expander<'_> {
             | InstData::StringConst { .. }
             | InstData::LoadBytes { .. }
             | InstData::ReadStr { .. }
-            | InstData::SlotLoad { .. } => self.string(inst),
+            | InstData::Tuple { .. }
+            | InstData::SlotLoad { .. } => self.bytes(inst),
+            InstData::Element { tuple, member } => self.element(inst, tuple, &member),
             InstData::ReadInt { user, bytes, signed, addr } => self.read_int(inst, user, (bytes, signed), addr),
             InstData::SlotStore { value, slot } => self.slot_store(value, slot),
             InstData::BytesEq { args, most } => self.bytes_eq(inst, args, most),
@@ -221,7 +236,10 @@ impl Expander<'_> {
     fn put(&mut self, place: Place, ty: &DataType, value: Value) {
         match ty {
             DataType::Int { bytes, .. } => self.store(*bytes, value, place),
-            DataType::Str { len } => self.put_string(place, *len, value),
+            DataType::Str { .. } | DataType::Tuple(_) => self.put_bytes(place, ty.size(), value),
+            DataType::UserStack | DataType::UserSymbol if matches!(self.func.ty(value), Type::Bytes(_)) => {
+                self.put_bytes(place, ty.size(), value);
+            }
             DataType::KernelStack | DataType::KernelSymbol | DataType::Moment(_) => self.store(8, value, place),
             DataType::UserStack | DataType::UserSymbol => {
                 self.store(8, value, place);
@@ -231,7 +249,6 @@ impl Expander<'_> {
                 let pid = self.push(InstData::Binary { op: crate::ir::BinaryOp::Lshr, args }, Type::I64);
                 self.store(8, pid, place.plus(8));
             }
-            DataType::Tuple(_) => unreachable!("the checker makes no tuples of tuples"),
         }
     }
 

@@ -1,7 +1,8 @@
-//! Strings: where each lies, how it gets there, and how two are compared.
+//! Strings and tuples: where each lies, how it gets there, and how two are compared.
 //!
-//! In memory a string is padded with NUL to a multiple of 8 bytes, unless it is part of a record
-//! or key. So two strings are equal when their words are.
+//! In memory a string is padded with NUL to a multiple of 8 bytes, unless it is part of a record,
+//! key or tuple, and the bytes between a tuple's elements are zero. So two are equal when their
+//! words are.
 
 use cranelift_entity::SecondaryMap;
 
@@ -9,8 +10,10 @@ use super::{Expander, Place, piece_at};
 use crate::catalog::helpers::Helper;
 use crate::ir::entities::StackSlot;
 use crate::ir::{BinaryOp, Block, CmpOp, Function, Inst, InstData, Type, Value};
+use crate::manifest::{DataType, Member};
 
-/// For each string with a single use, as part of a record or key in the same block: that use.
+/// For each string or tuple with a single use, as part of a record, key or tuple in the same
+/// block: that use.
 pub(super) fn destinations(func: &Function, layout: &[Block]) -> SecondaryMap<Value, Option<(Inst, usize)>> {
     let mut uses: SecondaryMap<Value, u32> = SecondaryMap::new();
     let mut destinations = SecondaryMap::new();
@@ -38,6 +41,7 @@ pub(super) fn destinations(func: &Function, layout: &[Block]) -> SecondaryMap<Va
 fn parts(data: &InstData) -> &[Value] {
     match data {
         InstData::Output { fields, .. } => fields,
+        InstData::Tuple { parts, .. } => parts,
         InstData::MapLoad { key, .. }
         | InstData::MapAggregated { key, .. }
         | InstData::MapHasKey { key, .. }
@@ -50,8 +54,11 @@ fn parts(data: &InstData) -> &[Value] {
 }
 
 fn writes_anew(func: &Function, inst: Inst) -> bool {
-    use InstData::{Comm, LoadBytes, ReadStr, StringConst};
-    matches!(func.insts[inst].data, Comm | StringConst { .. } | LoadBytes { .. } | ReadStr { .. })
+    use InstData::{Comm, Element, LoadBytes, ReadStr, StringConst, Tuple};
+    matches!(
+        func.insts[inst].data,
+        Comm | StringConst { .. } | LoadBytes { .. } | ReadStr { .. } | Tuple { .. } | Element { .. }
+    )
 }
 
 impl Expander<'_> {
@@ -62,22 +69,47 @@ impl Expander<'_> {
         }
     }
 
-    /// Where the string `value` lies.
+    /// Where the string or tuple `value` lies.
     pub(super) fn place(&self, value: Value) -> Place {
-        self.places[value].expect("a string is placed before it is used")
+        self.places[value].expect("strings and tuples are placed before they are used")
     }
 
-    /// Gives the string that `inst` makes its place, and writes it there.
-    pub(super) fn string(&mut self, inst: Inst) {
+    /// The place of the string or tuple that `inst` makes; a tuple has it before it is made when
+    /// an element was written straight into it.
+    fn place_for(&mut self, inst: Inst) -> Place {
         let value = self.result(inst);
-        let len = self.len(value);
-        let data = self.func.insts[inst].data.clone();
-        let place = match data {
+        if let Some(place) = self.places[value] {
+            return place;
+        }
+        let place = match self.func.insts[inst].data {
             InstData::SlotLoad { slot } => Place { slot, offset: 0 },
-            _ => self.destination(value, len),
+            _ => self.destination(value, self.len(value)),
         };
         self.places[value] = Some(place);
-        match data {
+        place
+    }
+
+    /// An element of a tuple: a number is read, a string or tuple copied.
+    pub(super) fn element(&mut self, inst: Inst, tuple: Value, member: &Member) {
+        let from = self.place(tuple).plus(member.offset);
+        let base = self.address(Place { offset: 0, ..from });
+        match member.ty {
+            _ if matches!(self.func.ty(self.result(inst)), Type::Bytes(_)) => {
+                let place = self.place_for(inst);
+                self.copy(base, from.offset, place, member.ty.size());
+            }
+            DataType::Int { bytes, signed } => {
+                self.become_here(inst, InstData::Load { bytes, signed, base, offset: from.offset as i16 });
+            }
+            _ => self.become_here(inst, InstData::Load { bytes: 8, signed: true, base, offset: from.offset as i16 }),
+        }
+    }
+
+    /// Gives the string or tuple that `inst` makes its place, and writes it there.
+    pub(super) fn bytes(&mut self, inst: Inst) {
+        let value = self.result(inst);
+        let (len, place) = (self.len(value), self.place_for(inst));
+        match self.func.insts[inst].data.clone() {
             InstData::Comm => {
                 // Some kernels (6.1) write no further than the NUL, which is enough in a record.
                 if !self.goes_into_record(value) {
@@ -89,6 +121,7 @@ impl Expander<'_> {
             InstData::StringConst { text } => self.write_text(place, len, &text),
             InstData::LoadBytes { base, offset } => self.copy(base, offset as u32, place, len),
             InstData::ReadStr { user, addr } => self.read_string(user, addr, place, len),
+            InstData::Tuple { members, parts } => self.fill(place, 0, len, &members, &parts),
             _ => {}
         }
     }
@@ -98,7 +131,7 @@ impl Expander<'_> {
         matches!(self.func.insts[consumer].data, InstData::Output { .. })
     }
 
-    /// In the record or key that the string goes into, or a slot of its own.
+    /// In the record, key or tuple that the value goes into, or a slot of its own.
     fn destination(&mut self, value: Value, len: u32) -> Place {
         let Some((consumer, index)) = self.destinations[value] else {
             let slot = self.func.create_slot(len);
@@ -121,6 +154,10 @@ impl Expander<'_> {
             | InstData::MapAggregate { map, .. } => {
                 let info = &self.tables.maps[map.0 as usize];
                 (info.key.clone(), info.key_size)
+            }
+            InstData::Tuple { members, .. } => {
+                let offset = members[index].offset;
+                return self.place_for(consumer).plus(offset);
             }
             other => unreachable!("{other:?} has no parts"),
         };
@@ -159,8 +196,8 @@ impl Expander<'_> {
         }
     }
 
-    /// The string `value` in `len` bytes at `place`, cut or padded.
-    pub(super) fn put_string(&mut self, place: Place, len: u32, value: Value) {
+    /// The string or tuple `value` in `len` bytes at `place`, cut or padded.
+    pub(super) fn put_bytes(&mut self, place: Place, len: u32, value: Value) {
         let from = self.place(value);
         let present = self.len(value);
         if from != place {
@@ -174,7 +211,7 @@ impl Expander<'_> {
 
     pub(super) fn slot_store(&mut self, value: Value, slot: StackSlot) {
         let size = self.func.slots[slot].size;
-        self.put_string(Place { slot, offset: 0 }, size, value);
+        self.put_bytes(Place { slot, offset: 0 }, size, value);
     }
 
     /// Compares word by word; behind the end of the shorter one the longer must be NUL.

@@ -1,0 +1,45 @@
+//! Elements that this run has looked up already: the address serves again, and where it is known
+//! not to be null the test is saved too.
+//!
+//! Only of maps from which the script never removes anything. The kernel may use a removed
+//! element's memory for another key at once, so an address is good for as long as its element is.
+
+use super::Expander;
+use crate::ir::{Block, Value};
+use crate::manifest::MapRef;
+
+/// An element whose address is known.
+pub(super) struct KnownElement {
+    map: MapRef,
+    key: Vec<Value>,
+    address: Address,
+    /// The block, as it was before expansion, behind whose end the address is known.
+    origin: Block,
+}
+
+/// The address of an element.
+#[derive(Clone, Copy)]
+pub(super) enum Address {
+    /// Of an element that is there.
+    Found(Value),
+    /// As the look-up gave it: null when there was none.
+    Unproved(Value),
+}
+
+impl Expander<'_> {
+    /// The address of the element, if a look-up on every path to here has given it.
+    pub(super) fn known(&self, map: MapRef, key: &[Value]) -> Option<Address> {
+        let is_here = |known: &&KnownElement| {
+            known.map == map && known.key == key && self.flow.dominates(known.origin, self.origin)
+        };
+        let addresses = self.elements.iter().filter(is_here).map(|known| known.address);
+        addresses.max_by_key(|address| matches!(address, Address::Found(_)))
+    }
+
+    /// Notes the address for those that come later.
+    pub(super) fn note_element(&mut self, map: MapRef, key: &[Value], address: Address) {
+        if self.tables.keeps_elements(map) {
+            self.elements.push(KnownElement { map, key: key.to_vec(), address, origin: self.origin });
+        }
+    }
+}
