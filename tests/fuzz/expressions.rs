@@ -54,7 +54,10 @@ impl Generator<'_> {
             15 => format!("({})({})", self.random.one_of(INT_TYPES), self.int(depth - 1)),
             16 => self.text_comparison(depth),
             17 => self.counting(depth),
-            18 => self.asking_of_element(depth),
+            18 => match self.random.percent(50) {
+                true => self.asking_of_element(depth),
+                false => self.aggregation_read(depth),
+            },
             _ => self.map_read(Kind::Int, depth).unwrap_or_else(|| self.int_leaf()),
         }
     }
@@ -74,6 +77,10 @@ impl Generator<'_> {
     }
 
     fn text_comparison(&mut self, depth: usize) -> String {
+        if self.random.percent(30) {
+            let most = 1 + self.random.below(40);
+            return format!("strncmp({}, {}, {most})", self.text(depth - 1), self.text(depth - 1));
+        }
         format!("({} {} {})", self.text(depth - 1), self.random.one_of(&["==", "!="]), self.text(depth - 1))
     }
 
@@ -95,6 +102,15 @@ impl Generator<'_> {
         let index = self.random.below(self.maps.len());
         let element = self.element(index, depth - 1);
         format!("{}({element})", self.random.one_of(&["has_key", "delete"]))
+    }
+
+    /// What an aggregation came to so far.
+    fn aggregation_read(&mut self, depth: usize) -> String {
+        let is_number = |value| matches!(value, Value::Aggregate("count" | "sum" | "min" | "max" | "avg"));
+        match self.map_with(is_number) {
+            Some(index) => self.element(index, depth - 1),
+            None => self.int_leaf(),
+        }
     }
 
     fn int_leaf(&mut self) -> String {
@@ -124,7 +140,10 @@ impl Generator<'_> {
             0 | 1 => format!("\"{}\"", self.random.one_of(TEXTS)),
             2 | 3 if !variables.is_empty() => self.random.one_of(&variables).clone(),
             4 | 5 if !self.scope.text_fields.is_empty() => self.random.one_of(&self.scope.text_fields).clone(),
-            6 if depth > 0 => format!("{}({})", self.random.one_of(&["str", "kstr"]), self.int(depth - 1)),
+            6 if depth > 0 => {
+                let most = *self.random.one_of(&["", ", 3", ", 16"]);
+                format!("{}({}{most})", self.random.one_of(&["str", "kstr"]), self.int(depth - 1))
+            }
             7 => self.map_read(Kind::Text, depth.saturating_sub(1)).unwrap_or_else(|| "comm".into()),
             8 if depth > 0 => {
                 format!("({} ? {} : {})", self.int(depth - 1), self.text(depth - 1), self.text(depth - 1))

@@ -155,9 +155,15 @@ impl Generator<'_> {
         let value = match self.random.below(10) {
             0 if self.scope.has_stacks => (*self.random.one_of(&["kstack", "ustack"])).to_owned(),
             1..4 => self.text(DEPTH),
+            4 => self.symbol(),
             _ => self.int(DEPTH),
         };
         format!("f{place} = {value}")
+    }
+
+    /// An address by its name.
+    fn symbol(&mut self) -> String {
+        format!("{}({})", self.random.one_of(&["ksym", "usym"]), self.int(1))
     }
 
     fn printf(&mut self) -> String {
@@ -169,7 +175,11 @@ impl Generator<'_> {
                 true => *self.random.one_of(&["%s", "%-16s", "%.3s"]),
                 false => *self.random.one_of(&["%d", "%u", "%x", "%08llx", "%-5ld", "%i"]),
             };
-            let value = if is_text { self.text(DEPTH) } else { self.int(DEPTH) };
+            let value = match is_text {
+                true if self.random.percent(20) => self.symbol(),
+                true => self.text(DEPTH),
+                false => self.int(DEPTH),
+            };
             format = format + " " + conversion;
             arguments = arguments + ", " + &value;
         }
