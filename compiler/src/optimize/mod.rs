@@ -55,7 +55,7 @@ static PASSES: &[Pass] = &[
     pass("share_stack_slots", Level::Lower, |func, _| share_stack_slots::share_stack_slots(func)),
 ];
 
-/// The names that [`optimize`] takes for `last`.
+/// The names of the passes, in their order: what `--dump-ir=NAME` takes.
 pub fn pass_names() -> impl Iterator<Item = &'static str> {
     PASSES.iter().map(|pass| pass.name)
 }
