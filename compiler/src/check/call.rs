@@ -300,12 +300,20 @@ impl Checker<'_> {
         };
         self.function(callee, args, span)?;
         let value = match args.first() {
-            Some(value) => self.int_expr(&value.value)?,
-            None => super::expr::int(1, INT64, span),
+            Some(value) => self.int_expr(&value.value),
+            None => Ok(super::expr::int(1, INT64, span)),
         };
+        if value.is_err() && !self.is_settled {
+            // It may be the map itself that the value is not known for.
+            let supposed = self.aggregation(*aggregation, &INT64, args, span)?;
+            self.suppose_value(element, supposed);
+        }
+        let value = value?;
         let map_value = self.aggregation(*aggregation, &value.ty, args, span)?;
+        // Before the key, which may hold an element of this very map.
+        let map = self.map_named(&element.map);
+        self.learn_value(map, Value::Aggregate(map_value), span)?;
         let element = self.element(element)?;
-        self.learn_value(element.map, Value::Aggregate(map_value), span)?;
         Ok(Some(StmtKind::Aggregate { element, value }))
     }
 
