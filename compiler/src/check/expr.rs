@@ -6,6 +6,7 @@ use super::constant::constant;
 use super::maps::Value;
 use super::params::text_len;
 use super::program::{AddResult, Expr, ExprKind};
+use super::tuples::converted;
 use super::types::{BOOL, DEFAULT_STRING_LEN, INT64, Pointee, Type, UINT64};
 use super::{Checked, Checker, Reported};
 use crate::catalog::builtins::{self, Origin};
@@ -70,15 +71,6 @@ impl Checker<'_> {
     pub(super) fn int_expr(&mut self, expr: &ast::Expr) -> Checked<Expr> {
         let checked = self.value(expr)?;
         if checked.ty.is_int() { Ok(checked) } else { self.mismatch(&checked, "an integer") }
-    }
-
-    /// `(a, b)`
-    fn tuple(&mut self, elements: &[ast::Expr], span: Span) -> Checked<Expr> {
-        // All of them, for each may have its errors, or teach a map something.
-        let elements: Vec<Checked<Expr>> = elements.iter().map(|element| self.shown_expr(element)).collect();
-        let elements = elements.into_iter().collect::<Checked<Vec<_>>>()?;
-        let ty = Type::Tuple(elements.iter().map(|element| element.ty.clone()).collect());
-        Ok(typed(ExprKind::Tuple(elements), ty, span))
     }
 
     /// An expression that has bytes: an integer, a string or a tuple.
@@ -321,24 +313,6 @@ impl Checker<'_> {
         Ok(typed(ExprKind::BytesCompare { equal, most: None, lhs: Box::new(lhs), rhs: Box::new(rhs) }, BOOL, span))
     }
 
-    /// `(a, b) == (c, d)`: two tuples of one type are equal when their bytes are.
-    fn tuple_binary(&mut self, op: ast::BinaryOp, lhs: Expr, rhs: Expr, span: Span) -> Checked<Expr> {
-        let equal = match op {
-            ast::BinaryOp::Eq => true,
-            ast::BinaryOp::Ne => false,
-            _ => {
-                let message = format!("`{}` is not for tuples", op.symbol());
-                let diagnostic = Diagnostic::error(codes::TYPE_MISMATCH, span, message);
-                return Err(self.note(diagnostic.help("compare their elements: `$t.0 < $u.0`")));
-            }
-        };
-        let Some(ty) = lhs.ty.join(&rhs.ty).map(|ty| ty.widened()) else {
-            return self.mismatch(&rhs, &format!("a tuple {}, as on the left,", lhs.ty));
-        };
-        let [lhs, rhs] = [lhs, rhs].map(|side| Box::new(converted(side, &ty)));
-        Ok(typed(ExprKind::BytesCompare { equal, most: None, lhs, rhs }, BOOL, span))
-    }
-
     /// Arithmetic and comparison of two checked integers.
     pub(super) fn int_binary(&mut self, op: ast::BinaryOp, lhs: Expr, rhs: Expr, span: Span) -> Checked<Expr> {
         let is_division = matches!(op, ast::BinaryOp::Div | ast::BinaryOp::Rem);
@@ -484,21 +458,6 @@ impl Checker<'_> {
             diagnostic = diagnostic.help("a variable is written `$x`, a map `@x` or `@x[key]`");
         }
         Err(self.note(diagnostic))
-    }
-}
-
-/// A tuple with the elements of `ty`, which holds all values of its own type; anything else as it is.
-pub fn converted(expr: Expr, ty: &Type) -> Expr {
-    match (expr.kind, ty) {
-        (ExprKind::Tuple(elements), Type::Tuple(types)) => {
-            let elements = elements.into_iter().zip(types).map(|(element, ty)| converted(element, ty)).collect();
-            Expr { kind: ExprKind::Tuple(elements), ty: ty.clone(), span: expr.span }
-        }
-        (kind, Type::Tuple(_)) if expr.ty != *ty => {
-            let span = expr.span;
-            typed(ExprKind::Cast(Box::new(Expr { kind, ..expr })), ty.clone(), span)
-        }
-        (kind, _) => Expr { kind, ..expr },
     }
 }
 

@@ -10,12 +10,14 @@ mod call;
 mod constant;
 mod expr;
 mod fields;
+mod loops;
 mod maps;
 pub mod params;
 pub mod program;
 mod record;
 mod scope;
 mod stmt;
+mod tuples;
 pub mod types;
 
 pub use self::maps::lhist_steps;
