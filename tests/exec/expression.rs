@@ -110,10 +110,10 @@ pub fn random(random: &mut Random, depth: usize, leaves: &mut Vec<Number>) -> Ex
             leaves.push(random_number(random));
             Expr::Leaf(leaves[leaves.len() - 1], leaves.len() - 1)
         }
-        2 => Expr::Unary(*random.one_of(UNARY), inner(random, leaves)),
+        2 => Expr::Unary(random.one_of::<&str>(UNARY), inner(random, leaves)),
         3 => Expr::Cast(random_type(random), inner(random, leaves)),
         4 => Expr::Ternary(inner(random, leaves), inner(random, leaves), inner(random, leaves)),
-        _ => Expr::Binary(*random.one_of(BINARY), inner(random, leaves), inner(random, leaves)),
+        _ => Expr::Binary(random.one_of::<&str>(BINARY), inner(random, leaves), inner(random, leaves)),
     }
 }
 

@@ -167,6 +167,6 @@ impl Generator<'_> {
 
     /// A declared type for an integer variable.
     pub fn int_type(&mut self) -> &'static str {
-        *self.random.one_of(INT_TYPES)
+        self.random.one_of::<&str>(INT_TYPES)
     }
 }

@@ -106,7 +106,7 @@ impl Generator<'_> {
         let value = match self.random.below(10) {
             0..6 => Value::Data(Kind::Int),
             6 => Value::Data(Kind::Text),
-            _ => Value::Aggregate(*self.random.one_of(AGGREGATIONS)),
+            _ => Value::Aggregate(self.random.one_of::<&str>(AGGREGATIONS)),
         };
         let name = if self.maps.is_empty() && self.random.percent(20) { String::new() } else { self.fresh("m") };
         Map { name, keys, value }
