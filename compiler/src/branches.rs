@@ -34,7 +34,7 @@ fn skip_empty_blocks(bodies: &mut [Body]) {
                     (then, otherwise) => Exit::Branch { test, then, otherwise },
                 }
             }
-            Exit::Return => Exit::Return,
+            Exit::Return(code) => Exit::Return(code),
         };
     }
 }
@@ -61,7 +61,7 @@ fn kept_blocks(bodies: &[Body], layout: &[VBlock]) -> Vec<VBlock> {
         match bodies[block.index()].exit {
             Exit::Jump(to) => pending.push(to),
             Exit::Branch { then, otherwise, .. } => pending.extend([then, otherwise]),
-            Exit::Return => {}
+            Exit::Return(_) => {}
         }
     }
     layout.iter().copied().filter(|block| is_reached[block.index()]).collect()
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn empty_blocks_and_what_only_they_reach_go() {
         let empty = |to| body(&[], Exit::Jump(VBlock(to)));
-        let bodies = vec![body(&[set(1)], branch(1, 2)), empty(3), empty(3), body(&[], Exit::Return)];
+        let bodies = vec![body(&[set(1)], branch(1, 2)), empty(3), empty(3), body(&[], Exit::Return(0))];
         assert_eq!(tidied(bodies), (vec![0, 3], vec![1, 0]));
     }
 
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn common_ends_are_shared() {
         let end = |first| body(&[set(first), set(7), set(8)], Exit::Jump(VBlock(1)));
-        let bodies = vec![body(&[set(1)], branch(2, 3)), body(&[], Exit::Return), end(2), end(3)];
+        let bodies = vec![body(&[set(1)], branch(2, 3)), body(&[], Exit::Return(0)), end(2), end(3)];
         assert_eq!(tidied(bodies), (vec![0, 1, 2, 4, 3], vec![1, 0, 1, 2, 1]));
     }
 
@@ -209,7 +209,7 @@ mod tests {
         let end = || body(&[set(7), set(8)], Exit::Jump(VBlock(1)));
         let bodies = vec![
             body(&[set(1)], branch(5, 1)),
-            body(&[], Exit::Return),
+            body(&[], Exit::Return(0)),
             body(&[], branch(3, 4)),
             end(),
             end(),
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn a_comparison_is_not_cut_in_two() {
         let end = |first| body(&[set(1), skip_one(first), set(0)], Exit::Jump(VBlock(1)));
-        let bodies = vec![body(&[set(1)], branch(2, 3)), body(&[], Exit::Return), end(2), end(3)];
+        let bodies = vec![body(&[set(1)], branch(2, 3)), body(&[], Exit::Return(0)), end(2), end(3)];
         assert_eq!(tidied(bodies), (vec![0, 1, 2, 3], vec![1, 0, 3, 3]));
     }
 }

@@ -100,7 +100,12 @@ impl Checker<'_> {
     pub(super) fn shown(&mut self, checked: Expr) -> Checked<Expr> {
         let checked = as_number(checked);
         match checked.ty {
-            Type::Int { .. } | Type::Str { .. } | Type::Stack { .. } | Type::Moment(_) | Type::Tuple(_) => Ok(checked),
+            Type::Int { .. }
+            | Type::Str { .. }
+            | Type::Stack { .. }
+            | Type::Symbol { .. }
+            | Type::Moment(_)
+            | Type::Tuple(_) => Ok(checked),
             _ => self.mismatch(&checked, "an integer or a string"),
         }
     }
@@ -148,6 +153,7 @@ impl Checker<'_> {
     fn variable(&mut self, name: &str, span: Span) -> Checked<Expr> {
         if let Some(var) = self.probe.find(name) {
             self.probe.read.insert(var);
+            self.probe.note_use(var, false);
             return Ok(typed(ExprKind::Var(var), self.probe.vars[var].ty.clone(), span));
         }
         if self.probe.spoiled.iter().any(|spoiled| spoiled == name) {
@@ -312,7 +318,7 @@ impl Checker<'_> {
                 )));
             }
         };
-        Ok(typed(ExprKind::BytesCompare { equal, lhs: Box::new(lhs), rhs: Box::new(rhs) }, BOOL, span))
+        Ok(typed(ExprKind::BytesCompare { equal, most: None, lhs: Box::new(lhs), rhs: Box::new(rhs) }, BOOL, span))
     }
 
     /// `(a, b) == (c, d)`: two tuples of one type are equal when their bytes are.
@@ -330,7 +336,7 @@ impl Checker<'_> {
             return self.mismatch(&rhs, &format!("a tuple {}, as on the left,", lhs.ty));
         };
         let [lhs, rhs] = [lhs, rhs].map(|side| Box::new(converted(side, &ty)));
-        Ok(typed(ExprKind::BytesCompare { equal, lhs, rhs }, BOOL, span))
+        Ok(typed(ExprKind::BytesCompare { equal, most: None, lhs, rhs }, BOOL, span))
     }
 
     /// Arithmetic and comparison of two checked integers.
@@ -455,6 +461,7 @@ impl Checker<'_> {
                 if !read.ty.is_int() {
                     return self.mismatch(&read, "an integer");
                 }
+                self.probe.note_use(var, true);
                 Ok(typed(ExprKind::VarAdd { var, delta: Box::new(delta), result }, read.ty, span))
             }
             _ => self.not_a_place(place),

@@ -227,6 +227,7 @@ impl<'a> Checker<'a> {
             Type::Str { .. } if wanted == "an integer" => {
                 diagnostic.help("strings can only be compared, `==` or `!=`, with other strings")
             }
+            Type::Symbol { .. } => diagnostic.help("keep the address, and name it where it is shown"),
             Type::Time => diagnostic.help("`nsecs` is the moment as a number; `time` is for emit()"),
             _ => diagnostic,
         }))
@@ -241,6 +242,7 @@ fn describe(ty: &Type) -> String {
         Type::Time | Type::Moment(_) => "a moment in time".into(),
         Type::Stack { .. } => "a stack".into(),
         Type::Tuple(_) => format!("a tuple {ty}"),
+        Type::Symbol { .. } => "a symbol".into(),
         Type::Pointer(_) => "an address".into(),
         Type::Struct(_) => "a structure".into(),
     }

@@ -128,7 +128,9 @@ fn lay_out(action: Action, fields: Vec<(String, Expr)>, span: Span) -> (RecordLa
     let mut values = Vec::with_capacity(fields.len());
     for (name, value) in fields {
         let place = match (&value.kind, value.ty.data()) {
-            (ExprKind::Int(number), _) => FieldPlace::Constant(Constant::Int(shown(*number, &value.ty))),
+            (ExprKind::Int(number), _) if value.ty.is_int() => {
+                FieldPlace::Constant(Constant::Int(shown(*number, &value.ty)))
+            }
             (ExprKind::Str(text), _) => FieldPlace::Constant(Constant::Str(text.clone())),
             (_, None) => FieldPlace::Timestamp,
             (_, Some(ty)) => {

@@ -55,9 +55,9 @@ impl Lowering<'_> {
                 let (lhs, rhs) = (self.expr(lhs), self.expr(rhs));
                 self.builder.icmp(*op, lhs, rhs)
             }
-            ExprKind::BytesCompare { equal, lhs, rhs } => {
+            ExprKind::BytesCompare { equal, most, lhs, rhs } => {
                 let args = [self.expr(lhs), self.expr(rhs)];
-                let is_equal = self.builder.push(InstData::BytesEq { args }, IrType::I64);
+                let is_equal = self.builder.push(InstData::BytesEq { args, most: *most }, IrType::I64);
                 if *equal { is_equal } else { self.is_zero(is_equal) }
             }
             ExprKind::Logical { .. } => self.choice(expr, |this| this.builder.iconst(1), |this| this.builder.iconst(0)),
@@ -66,6 +66,11 @@ impl Lowering<'_> {
                 self.builder.push(InstData::Tuple { members: members(&expr.ty), parts }, ir_type(&expr.ty))
             }
             ExprKind::Element { tuple, index } => {
+                if let ExprKind::Var(var) = tuple.kind
+                    && let Place::Element(parts) = self.place(var)
+                {
+                    return parts[*index];
+                }
                 let (value, mut members) = (self.expr(tuple), members(&tuple.ty));
                 self.element(value, members.swap_remove(*index))
             }
@@ -144,10 +149,15 @@ impl Lowering<'_> {
         self.builder.icmp(CmpOp::Eq, value, zero)
     }
 
-    fn read_var(&mut self, var: Var) -> Value {
+    pub(super) fn read_var(&mut self, var: Var) -> Value {
         match self.place(var) {
             Place::Variable(variable) => self.builder.value_of(variable),
             Place::Slot(slot, len) => self.builder.push(InstData::SlotLoad { slot }, IrType::Bytes(len)),
+            Place::Element(parts) => {
+                let ty = &self.vars[var].ty;
+                let data = InstData::Tuple { members: members(ty), parts: parts.to_vec() };
+                self.builder.push(data, ir_type(ty))
+            }
         }
     }
 
@@ -168,7 +178,7 @@ impl Lowering<'_> {
             Source::RecordTime => self.builder.call(Helper::KtimeGetNs, Vec::new()),
             Source::Stack { user } => self.stack(user),
             Source::ContextPointer { offset } => {
-                let (base, offset) = (self.builder.func().context(), self.builder.iconst(offset.into()));
+                let (base, offset) = (self.context(), self.builder.iconst(offset.into()));
                 let addr = self.builder.push(InstData::PtrAdd { base, offset }, IrType::Ptr);
                 let data = InstData::ReadInt { user: false, bytes: 8, signed: false, addr };
                 self.builder.push(data, IrType::I64)
@@ -189,14 +199,14 @@ impl Lowering<'_> {
         /// `BPF_F_USER_STACK` of `include/uapi/linux/bpf.h`.
         const USER_STACK: i64 = 1 << 8;
         self.tables.uses_stacks = true;
-        let context = self.builder.func().context();
+        let context = self.context();
         let stacks = self.builder.push(InstData::MapAddr { map: MapAddrOf::Stacks }, IrType::Ptr);
         let flags = self.builder.iconst(if user { USER_STACK } else { 0 });
         self.builder.call(Helper::GetStackid, vec![context, stacks, flags])
     }
 
     fn context_field(&mut self, offset: i16, kind: FieldKind, ty: &Type) -> Value {
-        let base = self.builder.func().context();
+        let base = self.context();
         match kind {
             FieldKind::Int { bytes, signed } => {
                 self.builder.push(InstData::Load { bytes, signed, base, offset }, IrType::I64)
@@ -369,15 +379,17 @@ pub(super) fn ir_type(ty: &Type) -> IrType {
 }
 
 /// The IR's type of what lies in memory as `ty`.
-fn ir_type_of_data(ty: &DataType) -> IrType {
+pub(super) fn ir_type_of_data(ty: &DataType) -> IrType {
     match ty {
-        DataType::Str { .. } | DataType::UserStack | DataType::Tuple(_) => IrType::Bytes(ty.size()),
-        DataType::Int { .. } | DataType::KernelStack | DataType::Moment(_) => IrType::I64,
+        DataType::Str { .. } | DataType::UserStack | DataType::UserSymbol | DataType::Tuple(_) => {
+            IrType::Bytes(ty.size())
+        }
+        DataType::Int { .. } | DataType::KernelStack | DataType::KernelSymbol | DataType::Moment(_) => IrType::I64,
     }
 }
 
 /// How a tuple lies in memory.
-fn members(ty: &Type) -> Vec<Member> {
+pub(super) fn members(ty: &Type) -> Vec<Member> {
     match ty.data() {
         Some(DataType::Tuple(members)) => members,
         other => unreachable!("{other:?} is no tuple"),
