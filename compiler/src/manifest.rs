@@ -36,6 +36,8 @@ pub const STACKS_MAP: &str = "stacks";
 pub const STACK_DEPTH: u32 = 127;
 /// The most different stacks.
 pub const STACKS_MAX_ENTRIES: u32 = 16384;
+/// The section with the functions that programs have the kernel call.
+pub const CALLBACKS_SECTION: &str = ".text";
 /// The section (and map) with the counters.
 pub const COUNTERS_SECTION: &str = ".bss";
 /// The licence that every object declares: helpers such as `bpf_perf_event_output` are GPL only.
@@ -70,8 +72,12 @@ pub struct Program {
     pub probe: String,
     /// Where the attach point is written.
     pub span: Span,
-    /// For each 8-byte instruction slot the place in the script that it comes from.
+    /// For each 8-byte instruction slot the place in the script that it comes from: of its own
+    /// instructions, then of those of [`Program::callbacks`].
     pub inst_spans: Vec<Span>,
+    /// Symbols of the functions that it has the kernel call, in the order in which a loader puts
+    /// them behind it: each where its address is first taken, and behind it those that it uses.
+    pub callbacks: Vec<String>,
 }
 
 /// What a program is attached to, spelled out: no defaults are left to the reader.

@@ -1,6 +1,6 @@
 //! The maps: shapes learnt from every use, and their final layouts.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use pfscript_grammar::{Diagnostic, Span, ast};
 
@@ -21,6 +21,7 @@ const READ_AGGREGATION: (u32, u32) = (5, 19);
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MapTable {
     shapes: Vec<Shape>,
+    by_name: HashMap<String, usize>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -51,8 +52,9 @@ pub enum Value {
 
 impl MapTable {
     fn find_or_add(&mut self, name: &ast::Ident) -> MapRef {
-        let found = self.shapes.iter().position(|shape| shape.name == name.name);
+        let found = self.by_name.get(&name.name).copied();
         let index = found.unwrap_or_else(|| {
+            self.by_name.insert(name.name.clone(), self.shapes.len());
             let shape = Shape {
                 name: name.name.clone(),
                 key: None,
@@ -92,6 +94,11 @@ impl MapTable {
     /// What the map holds, as far as is known.
     pub fn value(&self, map: MapRef) -> Option<&Value> {
         self.shapes[map.0 as usize].value.as_ref()
+    }
+
+    /// The parts of the map's key, as far as is known.
+    pub fn key(&self, map: MapRef) -> Option<&[Type]> {
+        self.shapes[map.0 as usize].key.as_deref()
     }
 
     /// The final layouts, in the order of the [`MapRef`]s.

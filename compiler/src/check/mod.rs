@@ -19,6 +19,8 @@ mod stmt;
 pub mod types;
 
 pub use self::maps::lhist_steps;
+use std::collections::HashMap;
+
 use pfscript_grammar::{Code, Diagnostic, Severity, Span, ast};
 
 use self::maps::MapTable;
@@ -137,7 +139,7 @@ impl<'a> Checker<'a> {
     }
 
     fn block(&mut self, block: &ast::Block) -> Vec<Stmt> {
-        self.probe.scopes.push(Vec::new());
+        self.probe.scopes.push(HashMap::new());
         let mut stmts = Vec::with_capacity(block.stmts.len());
         for stmt in &block.stmts {
             // An error is noted; the statements behind it are checked all the same.
@@ -239,8 +241,8 @@ fn describe(ty: &Type) -> String {
         Type::Str { .. } => "a string".into(),
         Type::Time | Type::Moment(_) => "a moment in time".into(),
         Type::Stack { .. } => "a stack".into(),
-        Type::Symbol { .. } => "a symbol".into(),
         Type::Tuple(_) => format!("a tuple {ty}"),
+        Type::Symbol { .. } => "a symbol".into(),
         Type::Pointer(_) => "an address".into(),
         Type::Struct(_) => "a structure".into(),
     }

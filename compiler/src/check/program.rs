@@ -223,6 +223,15 @@ pub struct Stmt {
     pub span: Span,
 }
 
+/// A variable from outside a loop's body that the body uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OuterVar {
+    /// The variable.
+    pub var: Var,
+    /// The body changes it.
+    pub is_changed: bool,
+}
+
 /// The kinds of statements.
 #[derive(Clone, Debug)]
 pub enum StmtKind {
@@ -276,6 +285,17 @@ pub enum StmtKind {
         /// One past the last value.
         high: i64,
         /// Run for each value.
+        body: Vec<Stmt>,
+    },
+    /// `for ($kv : @m)`
+    ForMap {
+        /// The map.
+        map: MapRef,
+        /// The variable that holds key and value.
+        var: Var,
+        /// The variables from outside that the body uses.
+        outer: Vec<OuterVar>,
+        /// Run for each element.
         body: Vec<Stmt>,
     },
     /// `unroll(n)`

@@ -113,7 +113,7 @@ impl Checker<'_> {
     /// Lays out a record, or finds the one that the same call got for another attach point.
     pub(super) fn record(&mut self, action: Action, fields: Vec<(String, Expr)>, span: Span) -> StmtKind {
         let (layout, fields) = lay_out(action, fields, span);
-        let found = self.records.iter().position(|known| *known == layout);
+        let found = self.records.iter().position(|known| known.span == layout.span && *known == layout);
         let record = found.unwrap_or_else(|| {
             self.records.push(layout);
             self.records.len() - 1

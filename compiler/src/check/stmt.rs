@@ -1,13 +1,16 @@
 //! Statements.
 
+use std::collections::HashMap;
+
 use pfscript_grammar::{Diagnostic, Span, ast};
 
 use super::constant::constant;
 use super::expr::converted;
 use super::maps::Value;
 use super::program::{AddResult, Expr, ExprKind, Stmt, StmtKind, Var};
-use super::types::{INT64, Type};
-use super::{Checked, Checker};
+use super::scope::MapLoop;
+use super::types::{INT64, Pointee, Type};
+use super::{Checked, Checker, Reported};
 use crate::catalog::codes;
 
 /// The most rounds of a loop and copies of an unrolled body.
@@ -39,7 +42,7 @@ impl Checker<'_> {
             }
             ast::StmtKind::ForRange { var, low, high, body } => self.for_range(var, low, high, body)?,
             ast::StmtKind::Unroll { count, body } => self.unroll(count, body)?,
-            ast::StmtKind::ForMap { map, .. } => return self.not_supported(map.span, "a loop over a map"),
+            ast::StmtKind::ForMap { var, map, body } => self.for_map(var, map, body)?,
             ast::StmtKind::Return => StmtKind::Return,
             ast::StmtKind::Break => self.in_loop(StmtKind::Break, span)?,
             ast::StmtKind::Continue => self.in_loop(StmtKind::Continue, span)?,
@@ -124,12 +127,14 @@ impl Checker<'_> {
 
     fn plain_assign(&mut self, place: &ast::Expr, value: &ast::Expr, span: Span) -> Checked<StmtKind> {
         match &place.kind {
-            ast::ExprKind::Map(_) | ast::ExprKind::Var(_) => {
-                match self.data_expr(value) {
-                    Ok(value) => self.store(place, value, span),
-                    // The place may have its errors too.
-                    Err(reported) => self.keys_of(place).and(Err(reported)),
-                }
+            ast::ExprKind::Map(_) => match self.data_expr(value) {
+                Ok(value) => self.store(place, value, span),
+                // The place may have its errors too.
+                Err(reported) => self.keys_of(place).and(Err(reported)),
+            },
+            ast::ExprKind::Var(_) => {
+                let value = self.kept_expr(value)?;
+                self.store(place, value, span)
             }
             _ => self.not_a_place(place),
         }
@@ -167,6 +172,13 @@ impl Checker<'_> {
     }
 
     fn set_variable(&mut self, var: Var, value: Expr) -> Checked<StmtKind> {
+        if self.probe.map_loops.iter().any(|map_loop| map_loop.var == var) {
+            let message =
+                format!("${} is the element that the loop is at, it cannot be changed", self.probe.vars[var].name);
+            let diagnostic = Diagnostic::error(codes::NOT_A_PLACE, value.span, message);
+            return Err(self.note(diagnostic.help("change the map's element, `@m[$kv.0] = ...`, or another variable")));
+        }
+        self.probe.note_use(var, true);
         let ty = self.probe.vars[var].ty.clone();
         let value = match (&ty, &value.ty) {
             (Type::Int { bytes: 8, .. }, Type::Int { .. }) => value,
@@ -182,6 +194,18 @@ impl Checker<'_> {
                 let diagnostic = Diagnostic::error(codes::TYPE_MISMATCH, value.span, message)
                     .help(format!("declare it with `let ${name}: {};`", value.ty));
                 return Err(self.note(diagnostic));
+            }
+            (Type::Pointer(_), Type::Int { .. } | Type::Pointer(Pointee::Unknown)) => value,
+            (Type::Pointer(known), Type::Pointer(found)) if known == found => value,
+            (Type::Pointer(_), Type::Pointer(_)) => {
+                let message = format!("${} points to something else than this", self.probe.vars[var].name);
+                let diagnostic = Diagnostic::error(codes::TYPE_MISMATCH, value.span, message)
+                    .also(self.probe.vars[var].span, "what it points to is said here");
+                return Err(self.note(diagnostic.help("use another variable, or a cast")));
+            }
+            (Type::Int { .. }, Type::Pointer(_)) => {
+                let number = super::expr::as_number(value);
+                return self.set_variable(var, number);
             }
             (ty, _) => {
                 let wanted = format!("{}, the type of ${},", super::describe(ty), self.probe.vars[var].name);
@@ -199,7 +223,7 @@ impl Checker<'_> {
         span: Span,
     ) -> Checked<StmtKind> {
         let declared = ty.map(|ty| self.named_type(ty)).transpose()?;
-        let value = value.map(|value| self.data_expr(value)).transpose()?;
+        let value = value.map(|value| self.kept_expr(value)).transpose()?;
         let ty = declared.or_else(|| value.as_ref().map(|value| variable_type(&value.ty))).unwrap_or(INT64);
         let value = value.unwrap_or_else(|| match ty {
             Type::Str { .. } => Expr { kind: ExprKind::Str(String::new()), ty: Type::Str { len: 8 }, span },
@@ -218,7 +242,7 @@ impl Checker<'_> {
     ) -> Checked<StmtKind> {
         let (low, high) =
             (self.constant_expr(low, "the start of the range"), self.constant_expr(high, "the end of the range"));
-        self.probe.scopes.push(Vec::new());
+        self.probe.scopes.push(HashMap::new());
         let counter = self.probe.declare(&var.name, INT64, var.span);
         self.probe.read.insert(counter); // counting rounds is use enough
         self.probe.loops += 1;
@@ -232,6 +256,39 @@ impl Checker<'_> {
             }
             _ => self.error(codes::TOO_LONG, var.span, format!("a loop has at most {MAX_ROUNDS} rounds")),
         }
+    }
+
+    /// `for ($kv : @m)`: `$kv` is the tuple of the key (itself a tuple if it has several parts) and
+    /// the value.
+    fn for_map(&mut self, var: &ast::Ident, name: &ast::Ident, body: &ast::Block) -> Checked<StmtKind> {
+        let map = self.map_named(name);
+        if let Some(Value::Aggregate(_)) = self.maps.value(map) {
+            return self.loop_over_parts(name);
+        }
+        let value = self.element_type(map, name.span)?;
+        let key = match self.maps.key(map) {
+            Some([]) => return self.loop_without_key(name),
+            Some([only]) => only.clone(),
+            Some(parts) => Type::Tuple(parts.to_vec()),
+            None => return Err(Reported), // every use of it was refused
+        };
+        self.probe.open_map_loop(&var.name, Type::Tuple(vec![key, value]), var.span);
+        let body = self.block(body);
+        let MapLoop { var, outer, .. } = self.probe.close_map_loop();
+        Ok(StmtKind::ForMap { map, var, outer, body })
+    }
+
+    /// A loop would come to what one processor holds.
+    fn loop_over_parts<T>(&mut self, map: &ast::Ident) -> Checked<T> {
+        let message = format!("each processor has its own part of @{}, which only a reader puts together", map.name);
+        let diagnostic = Diagnostic::error(codes::NOT_SUPPORTED, map.span, message);
+        Err(self.note(diagnostic.help("count with `++` or `+=` to go through the map in the script")))
+    }
+
+    fn loop_without_key<T>(&mut self, map: &ast::Ident) -> Checked<T> {
+        let message = format!("@{} has no key, so there is nothing to go through", map.name);
+        let diagnostic = Diagnostic::error(codes::KEY_SHAPE, map.span, message);
+        Err(self.note(diagnostic.help("a loop runs for each element of a map with keys, `@m[key]`")))
     }
 
     fn unroll(&mut self, count: &ast::Expr, body: &ast::Block) -> Checked<StmtKind> {

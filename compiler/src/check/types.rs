@@ -33,13 +33,13 @@ pub enum Type {
         /// Of the process.
         user: bool,
     },
+    /// Several values side by side.
+    Tuple(Vec<Type>),
     /// An address that is shown by its name, in the kernel or in the process.
     Symbol {
         /// In the process.
         user: bool,
     },
-    /// Several values side by side.
-    Tuple(Vec<Type>),
 }
 
 /// What is at an address.

@@ -209,6 +209,24 @@ impl Expander<'_> {
         }
     }
 
+    /// All of the string or tuple `value` to the frame of a loop, so that the kernel's verifier does
+    /// not follow what it holds (see `lower::for_map`).
+    pub(super) fn store_bytes(&mut self, value: Value, base: Value, offset: i16) {
+        let (from, len) = (self.place(value), self.len(value));
+        let source = self.address(Place { offset: 0, ..from });
+        let zero_offset = self.tables.bss.zeros(8);
+        let zeros = self.push(InstData::CounterAddr { offset: zero_offset }, Type::Ptr);
+        let zero = self.load(8, zeros, 0);
+        let mut done = 0;
+        while done < len {
+            let piece = piece_at((from.offset + done) | (offset as u32 + done), len - done);
+            let word = self.load(piece as u8, source, from.offset + done);
+            let word = self.push(InstData::Binary { op: BinaryOp::Add, args: [word, zero] }, Type::I64);
+            self.effect(InstData::Store { bytes: piece as u8, value: word, base, offset: offset + done as i16 });
+            done += piece;
+        }
+    }
+
     pub(super) fn slot_store(&mut self, value: Value, slot: StackSlot) {
         let size = self.func.slots[slot].size;
         self.put_bytes(Place { slot, offset: 0 }, size, value);

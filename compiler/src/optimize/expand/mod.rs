@@ -21,6 +21,7 @@ use super::rewrite::Replacements;
 use crate::catalog::helpers::Helper;
 use crate::ir::entities::StackSlot;
 use crate::ir::flow::ControlFlow;
+use crate::ir::function::Callback;
 use crate::ir::{Block, BlockCall, Function, Inst, InstData, Tables, Type, Value};
 use crate::manifest::{CounterKind, DataType, Member};
 
@@ -112,6 +113,8 @@ impl Expander<'_> {
             | InstData::SlotLoad { .. } => self.bytes(inst),
             InstData::Element { tuple, member } => self.element(inst, tuple, &member),
             InstData::ReadInt { user, bytes, signed, addr } => self.read_int(inst, user, (bytes, signed), addr),
+            InstData::StoreBytes { value, base, offset } => self.store_bytes(value, base, offset),
+            InstData::Return => self.end_run(),
             InstData::SlotStore { value, slot } => self.slot_store(value, slot),
             InstData::BytesEq { args, most } => self.bytes_eq(inst, args, most),
             InstData::MapLoad { map, key } => self.map_load(inst, map, &key),
@@ -178,6 +181,24 @@ impl Expander<'_> {
     fn store(&mut self, bytes: u8, value: Value, place: Place) {
         let base = self.address(Place { offset: 0, ..place });
         self.effect(InstData::Store { bytes, value, base, offset: place.offset as i16 });
+    }
+
+    /// Ends the program; from a callback by way of the one who called the helper.
+    fn end_run(&mut self) {
+        let Some(callback) = self.func.callback() else { return self.effect(InstData::Return) };
+        let one = self.iconst(1);
+        self.effect(InstData::Store { bytes: 8, value: one, base: callback.frame, offset: Callback::ENDED });
+        self.effect(InstData::Leave { goes_on: false });
+    }
+
+    fn context(&mut self) -> Value {
+        match self.func.callback() {
+            None => self.func.context(),
+            Some(callback) => {
+                let data = InstData::Load { bytes: 8, signed: false, base: callback.frame, offset: Callback::CONTEXT };
+                self.push(data, Type::Ptr)
+            }
+        }
     }
 
     fn block_after(&mut self) -> Block {
