@@ -71,7 +71,7 @@ impl Generator<'_> {
         let dividend = self.int(depth - 1);
         let divisor = match self.random.percent(50) {
             true => self.changing_leaf(),
-            false => (*self.random.one_of(&LITERALS[1..])).to_owned(),
+            false => (self.random.pick(&LITERALS[1..])).to_owned(),
         };
         format!("({dividend} {} {divisor})", self.random.one_of(&["/", "%"]))
     }
@@ -94,7 +94,7 @@ impl Generator<'_> {
             },
             false => self.random.one_of(&variables).clone(),
         };
-        let operator = *self.random.one_of(&["++", "--"]);
+        let operator = self.random.pick(&["++", "--"]);
         if self.random.percent(50) { format!("({operator}{place})") } else { format!("({place}{operator})") }
     }
 
@@ -118,9 +118,9 @@ impl Generator<'_> {
 
     fn int_leaf(&mut self) -> String {
         match self.random.below(10) {
-            0..4 => (*self.random.one_of(LITERALS)).to_owned(),
+            0..4 => (self.random.pick(LITERALS)).to_owned(),
             4 if !self.params.is_empty() => self.random.one_of(&self.params).clone(),
-            5 => (*self.random.one_of(&["$#", "$1"])).to_owned(),
+            5 => (self.random.pick(&["$#", "$1"])).to_owned(),
             _ => self.changing_leaf(),
         }
     }
@@ -132,7 +132,7 @@ impl Generator<'_> {
             0..2 if !variables.is_empty() => self.random.one_of(&variables).clone(),
             2..5 if !self.scope.int_fields.is_empty() => self.random.one_of(&self.scope.int_fields).clone(),
             5 => self.map_read(Kind::Int, 0).unwrap_or_else(|| "pid".into()),
-            _ => (*self.random.one_of(&self.scope.builtins)).to_owned(),
+            _ => (self.random.pick(&self.scope.builtins)).to_owned(),
         }
     }
 
@@ -144,7 +144,7 @@ impl Generator<'_> {
             2 | 3 if !variables.is_empty() => self.random.one_of(&variables).clone(),
             4 | 5 if !self.scope.text_fields.is_empty() => self.random.one_of(&self.scope.text_fields).clone(),
             6 if depth > 0 => {
-                let most = *self.random.one_of(&["", ", 3", ", 16"]);
+                let most = self.random.pick(&["", ", 3", ", 16"]);
                 format!("{}({}{most})", self.random.one_of(&["str", "kstr"]), self.int(depth - 1))
             }
             7 => self.map_read(Kind::Text, depth.saturating_sub(1)).unwrap_or_else(|| "comm".into()),
@@ -173,7 +173,7 @@ impl Generator<'_> {
     /// A map that holds what is wanted.
     pub fn map_with(&mut self, is_wanted: impl Fn(Value) -> bool) -> Option<usize> {
         let fitting: Vec<usize> = (0..self.maps.len()).filter(|&index| is_wanted(self.maps[index].value)).collect();
-        (!fitting.is_empty()).then(|| *self.random.one_of(&fitting))
+        (!fitting.is_empty()).then(|| self.random.pick(&fitting))
     }
 
     /// `@m[key]` of the map of that index.
@@ -189,6 +189,6 @@ impl Generator<'_> {
 
     /// A declared type for an integer variable.
     pub fn int_type(&mut self) -> &'static str {
-        *self.random.one_of(INT_TYPES)
+        self.random.pick(INT_TYPES)
     }
 }

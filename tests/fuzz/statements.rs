@@ -41,7 +41,7 @@ impl Generator<'_> {
             15 => self.int(DEPTH),
             16 if self.random.percent(20) => self.exit(),
             17 if self.random.percent(20) => "return".into(),
-            18 if self.scope.loops > 0 => (*self.random.one_of(&["break", "continue"])).to_owned(),
+            18 if self.scope.loops > 0 => (self.random.pick(&["break", "continue"])).to_owned(),
             _ => self.map_statement(),
         };
         plain + ";"
@@ -72,7 +72,7 @@ impl Generator<'_> {
     fn step(&mut self) -> String {
         match self.random.percent(30) && !self.params.is_empty() {
             true => self.random.one_of(&self.params).clone(),
-            false => (*self.random.one_of(&["1", "2", "3", "7", "50", "64", "1000003", "9223372036854775807"])).into(),
+            false => (self.random.pick(&["1", "2", "3", "7", "50", "64", "1000003", "9223372036854775807"])).into(),
         }
     }
 
@@ -153,7 +153,7 @@ impl Generator<'_> {
 
     fn shown(&mut self, place: usize) -> String {
         let value = match self.random.below(10) {
-            0 if self.scope.has_stacks => (*self.random.one_of(&["kstack", "ustack"])).to_owned(),
+            0 if self.scope.has_stacks => (self.random.pick(&["kstack", "ustack"])).to_owned(),
             1..4 => self.text(DEPTH),
             4 => self.symbol(),
             _ => self.int(DEPTH),
@@ -172,8 +172,8 @@ impl Generator<'_> {
         for _ in 0..self.random.below(4) {
             let is_text = self.random.percent(30);
             let conversion = match is_text {
-                true => *self.random.one_of(&["%s", "%-16s", "%.3s"]),
-                false => *self.random.one_of(&["%d", "%u", "%x", "%08llx", "%-5ld", "%i"]),
+                true => self.random.pick(&["%s", "%-16s", "%.3s"]),
+                false => self.random.pick(&["%d", "%u", "%x", "%08llx", "%-5ld", "%i"]),
             };
             let value = match is_text {
                 true if self.random.percent(20) => self.symbol(),

@@ -40,12 +40,12 @@ static PASSES: &[Pass] = &[
     pass("share_values", Level::Upper, |func, _| share_values::share_values(func)),
     pass("forward_map_values", Level::Upper, |func, _| forward_map_values::forward_map_values(func)),
     pass("assume_growing_counts", Level::Upper, assume_growing_counts::assume_growing_counts),
-    pass("drop_unused_tests", Level::Upper, |func, _| eliminate_dead_code::eliminate_dead_code(func)),
+    pass("eliminate_dead_code", Level::Upper, |func, _| eliminate_dead_code::eliminate_dead_code(func)),
     pass("divide_by_constant", Level::Upper, divide_by_constant::divide_by_constant),
     pass("fold_constants_again", Level::Upper, |func, _| fold_constants::fold_constants(func)),
     pass("straighten_blocks", Level::Upper, |func, _| straighten_blocks::straighten_blocks(func)),
     pass("share_values_again", Level::Upper, |func, _| share_values::share_values(func)),
-    pass("eliminate_dead_code", Level::Upper, |func, _| eliminate_dead_code::eliminate_dead_code(func)),
+    pass("eliminate_dead_code_again", Level::Upper, |func, _| eliminate_dead_code::eliminate_dead_code(func)),
     pass("find_sequences", Level::Upper, find_sequences::find_sequences),
     pass("expand", Level::Lower, expand::expand),
     pass("fold_expanded", Level::Lower, |func, _| fold_constants::fold_constants(func)),
@@ -55,7 +55,7 @@ static PASSES: &[Pass] = &[
     pass("share_stack_slots", Level::Lower, |func, _| share_stack_slots::share_stack_slots(func)),
 ];
 
-/// The names that [`optimize`] takes for `last`.
+/// The names of the passes, in their order: what `--dump-ir=NAME` takes.
 pub fn pass_names() -> impl Iterator<Item = &'static str> {
     PASSES.iter().map(|pass| pass.name)
 }
