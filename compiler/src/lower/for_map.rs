@@ -52,6 +52,33 @@ impl Lowering<'_> {
         self.end_if_told(frame);
     }
 
+    /// The kernel says how many elements it went through; nothing is done for each.
+    pub(super) fn map_len(&mut self, map: MapRef) -> Value {
+        let map = self.builder.push(InstData::MapAddr { map: MapAddrOf::Script(map) }, IrType::Ptr);
+        let callback = self.empty_body();
+        let callback = self.builder.push(InstData::CallbackAddr { callback }, IrType::Ptr);
+        let zero = self.builder.iconst(0);
+        self.builder.call(Helper::ForEachMapElem, vec![map, callback, zero, zero])
+    }
+
+    /// The callback that does nothing, one for all.
+    fn empty_body(&mut self) -> u32 {
+        // Bodies that are being made have no instructions yet.
+        let is_empty = |func: &Function| match func.blocks[func.entry()].insts.as_slice() {
+            [only] => matches!(func.insts[*only].data, InstData::Leave { goes_on: true }),
+            _ => false,
+        };
+        if let Some(known) = self.callbacks.iter().position(is_empty) {
+            return known as u32;
+        }
+        let number = self.callbacks.len() as u32;
+        let mut builder = FunctionBuilder::callback(&format!("loop{number}"));
+        builder.set_span(self.builder.span());
+        builder.leave(true);
+        self.callbacks.push(builder.finish());
+        number
+    }
+
     /// Where in the frame the variables are, and the bytes of the whole.
     fn share(&self, outer: &[OuterVar]) -> (Vec<Shared>, u32) {
         let mut bytes = Callback::FRAME_BYTES;
