@@ -262,9 +262,6 @@ impl Checker<'_> {
     /// the value.
     fn for_map(&mut self, var: &ast::Ident, name: &ast::Ident, body: &ast::Block) -> Checked<StmtKind> {
         let map = self.map_named(name);
-        if let Some(Value::Aggregate(_)) = self.maps.value(map) {
-            return self.loop_over_parts(name);
-        }
         let value = self.element_type(map, name.span)?;
         let key = match self.maps.key(map) {
             Some([]) => return self.loop_without_key(name),
@@ -276,13 +273,6 @@ impl Checker<'_> {
         let body = self.block(body);
         let MapLoop { var, outer, .. } = self.probe.close_map_loop();
         Ok(StmtKind::ForMap { map, var, outer, body })
-    }
-
-    /// A loop would come to what one processor holds.
-    fn loop_over_parts<T>(&mut self, map: &ast::Ident) -> Checked<T> {
-        let message = format!("each processor has its own part of @{}, which only a reader puts together", map.name);
-        let diagnostic = Diagnostic::error(codes::NOT_SUPPORTED, map.span, message);
-        Err(self.note(diagnostic.help("count with `++` or `+=` to go through the map in the script")))
     }
 
     fn loop_without_key<T>(&mut self, map: &ast::Ident) -> Checked<T> {

@@ -112,7 +112,7 @@ impl Lowering<'_> {
         }
     }
 
-    fn take_apart(&mut self, tuple: Value, members: Vec<Member>, out: &mut Vec<Value>) {
+    pub(super) fn take_apart(&mut self, tuple: Value, members: Vec<Member>, out: &mut Vec<Value>) {
         for member in members {
             match member.ty.clone() {
                 DataType::Tuple(inner) => {
