@@ -102,6 +102,9 @@ impl Generator<'_> {
 
     fn asking_of_element(&mut self, depth: usize) -> String {
         let index = self.random.below(self.maps.len());
+        if !self.maps[index].keys.is_empty() && self.random.percent(25) {
+            return format!("len(@{})", self.maps[index].name);
+        }
         let element = self.element(index, depth - 1);
         format!("{}({element})", self.random.one_of(&["has_key", "delete"]))
     }

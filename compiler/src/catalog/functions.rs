@@ -41,6 +41,8 @@ pub enum FunctionKind {
     },
     /// `strncmp(a, b, n)`
     Strncmp,
+    /// `len(@m)`
+    Len,
     /// `getopt("name", default, "help")`
     Getopt,
     /// `nsecs(kind)`
@@ -127,6 +129,7 @@ pub static FUNCTIONS: &[FunctionRow] = &[
         (1, 1),
         Kind::Symbol { user: false },
     ),
+    row("len", "len(@m)", "how many elements the map has", (1, 1), Kind::Len),
     row(
         "lhist",
         "@m[k] = lhist(n, min, max, step)",

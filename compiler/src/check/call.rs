@@ -69,6 +69,7 @@ impl Checker<'_> {
             FunctionKind::Delete => (ExprKind::MapDelete(self.element_argument(row, args, span)?), BOOL),
             FunctionKind::HasKey => (ExprKind::MapHasKey(self.element_argument(row, args, span)?), BOOL),
             FunctionKind::Str { kernel } => return self.read_string(args, !kernel, span),
+            FunctionKind::Len => (ExprKind::MapLen(self.map_with_key(row, &args[0])?), INT64),
             FunctionKind::Strncmp => return self.strncmp(args, span),
             FunctionKind::Getopt => return self.getopt(args, span),
             FunctionKind::Nsecs => return self.nsecs_of(&args[0].value, span),
@@ -166,6 +167,19 @@ impl Checker<'_> {
         }
     }
 
+    fn map_with_key(&mut self, row: &FunctionRow, arg: &ast::Arg) -> Checked<MapRef> {
+        let map = self.whole_map(row, arg)?;
+        match self.maps.key(map) {
+            Some([]) => {
+                let message = "this map has no key: it is one value, and has no elements to be counted";
+                self.error(codes::KEY_SHAPE, arg.value.span, message)
+            }
+            Some(_) => Ok(map),
+            None if self.is_settled => self.never_written(map, arg.value.span),
+            None => Err(super::Reported),
+        }
+    }
+
     /// A call as a statement; false when it is an expression like any other.
     pub(super) fn call_stmt(
         &mut self,
@@ -198,6 +212,7 @@ impl Checker<'_> {
             FunctionKind::Delete
             | FunctionKind::Getopt
             | FunctionKind::Strncmp
+            | FunctionKind::Len
             | FunctionKind::Nsecs
             | FunctionKind::Strftime
             | FunctionKind::Symbol { .. }

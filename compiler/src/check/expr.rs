@@ -76,9 +76,21 @@ impl Checker<'_> {
     /// An expression that has bytes: an integer, a string or a tuple.
     pub(super) fn data_expr(&mut self, expr: &ast::Expr) -> Checked<Expr> {
         let checked = self.value(expr)?;
+        self.data(checked)
+    }
+
+    fn data(&mut self, checked: Expr) -> Checked<Expr> {
         match checked.ty {
             Type::Int { .. } | Type::Str { .. } | Type::Tuple(_) => Ok(checked),
             _ => self.mismatch(&checked, "an integer or a string"),
+        }
+    }
+
+    /// An expression that a variable can keep: data, or an address of which it is known what is there.
+    pub(super) fn kept_expr(&mut self, expr: &ast::Expr) -> Checked<Expr> {
+        match self.expr(expr)? {
+            address if matches!(address.ty, Type::Pointer(_)) => Ok(address),
+            other => self.data(other),
         }
     }
 
@@ -432,6 +444,7 @@ impl Checker<'_> {
             ast::ExprKind::Var(name) => {
                 let read = self.variable(name, place.span)?;
                 let ExprKind::Var(var) = read.kind else { return Err(Reported) };
+                let read = as_number(read);
                 if !read.ty.is_int() {
                     return self.mismatch(&read, "an integer");
                 }
@@ -462,7 +475,7 @@ impl Checker<'_> {
 }
 
 /// An address is a number.
-fn as_number(expr: Expr) -> Expr {
+pub(super) fn as_number(expr: Expr) -> Expr {
     match expr.ty {
         Type::Pointer(_) => Expr { ty: UINT64, ..expr },
         _ => expr,

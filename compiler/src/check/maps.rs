@@ -363,7 +363,7 @@ impl Checker<'_> {
         Err(self.note(Diagnostic::error(codes::TYPE_MISMATCH, at, message).help(help)))
     }
 
-    fn never_written<T>(&mut self, map: MapRef, at: Span) -> Checked<T> {
+    pub(super) fn never_written<T>(&mut self, map: MapRef, at: Span) -> Checked<T> {
         if self.maps.shapes[map.0 as usize].is_spoiled {
             return Err(super::Reported);
         }

@@ -105,6 +105,8 @@ pub enum ExprKind {
     MapLoad(Element),
     /// What an element's aggregation came to so far, of all CPUs.
     MapAggregated(Element),
+    /// How many elements a map has.
+    MapLen(MapRef),
     /// 1 when there is such an element.
     MapHasKey(Element),
     /// Removes the element; 1 when there was one.

@@ -6,7 +6,7 @@ use super::constant::constant;
 use super::maps::Value;
 use super::program::{AddResult, Expr, ExprKind, Stmt, StmtKind, Var};
 use super::tuples::converted;
-use super::types::{INT64, Type};
+use super::types::{INT64, Pointee, Type};
 use super::{Checked, Checker};
 use crate::catalog::codes;
 
@@ -120,12 +120,14 @@ impl Checker<'_> {
 
     fn plain_assign(&mut self, place: &ast::Expr, value: &ast::Expr, span: Span) -> Checked<StmtKind> {
         match &place.kind {
-            ast::ExprKind::Map(_) | ast::ExprKind::Var(_) => {
-                match self.data_expr(value) {
-                    Ok(value) => self.store(place, value, span),
-                    // The place may have its errors too.
-                    Err(reported) => self.keys_of(place).and(Err(reported)),
-                }
+            ast::ExprKind::Map(_) => match self.data_expr(value) {
+                Ok(value) => self.store(place, value, span),
+                // The place may have its errors too.
+                Err(reported) => self.keys_of(place).and(Err(reported)),
+            },
+            ast::ExprKind::Var(_) => {
+                let value = self.kept_expr(value)?;
+                self.store(place, value, span)
             }
             _ => self.not_a_place(place),
         }
@@ -186,6 +188,18 @@ impl Checker<'_> {
                     .help(format!("declare it with `let ${name}: {};`", value.ty));
                 return Err(self.note(diagnostic));
             }
+            (Type::Pointer(_), Type::Int { .. } | Type::Pointer(Pointee::Unknown)) => value,
+            (Type::Pointer(known), Type::Pointer(found)) if known == found => value,
+            (Type::Pointer(_), Type::Pointer(_)) => {
+                let message = format!("${} points to something else than this", self.probe.vars[var].name);
+                let diagnostic = Diagnostic::error(codes::TYPE_MISMATCH, value.span, message)
+                    .also(self.probe.vars[var].span, "what it points to is said here");
+                return Err(self.note(diagnostic.help("use another variable, or a cast")));
+            }
+            (Type::Int { .. }, Type::Pointer(_)) => {
+                let number = super::expr::as_number(value);
+                return self.set_variable(var, number);
+            }
             (ty, _) => {
                 let wanted = format!("{}, the type of ${},", super::describe(ty), self.probe.vars[var].name);
                 return self.mismatch(&value, &wanted);
@@ -202,7 +216,7 @@ impl Checker<'_> {
         span: Span,
     ) -> Checked<StmtKind> {
         let declared = ty.map(|ty| self.named_type(ty)).transpose()?;
-        let value = value.map(|value| self.data_expr(value)).transpose()?;
+        let value = value.map(|value| self.kept_expr(value)).transpose()?;
         let ty = declared.or_else(|| value.as_ref().map(|value| variable_type(&value.ty))).unwrap_or(INT64);
         let value = value.unwrap_or_else(|| match ty {
             Type::Str { .. } => Expr { kind: ExprKind::Str(String::new()), ty: Type::Str { len: 8 }, span },

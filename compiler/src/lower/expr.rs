@@ -37,6 +37,7 @@ impl Lowering<'_> {
                 let key = self.key(element);
                 self.builder.push(InstData::MapAggregated { map: element.map, key }, IrType::I64)
             }
+            ExprKind::MapLen(map) => self.map_len(*map),
             ExprKind::MapHasKey(element) => {
                 let key = self.key(element);
                 self.builder.push(InstData::MapHasKey { map: element.map, key }, IrType::I64)

@@ -18,7 +18,7 @@ use crate::ir::builder::FunctionBuilder;
 use crate::ir::function::{Callback, Function, Type as IrType};
 use crate::ir::inst::MapAddrOf;
 use crate::ir::{BinaryOp, InstData, Value};
-use crate::manifest::{DataType, MapRef};
+use crate::manifest::{DataType, MapRef, MapValue};
 
 /// The frame, as a loop's body sees it.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ struct Shared {
 impl Lowering<'_> {
     pub(super) fn for_map(&mut self, map: MapRef, var: Var, outer: &[OuterVar], body: &[Stmt]) {
         let (shared, bytes) = self.share(outer);
-        let callback = self.body_of_loop(var, &shared, body);
+        let callback = self.body_of_loop(map, var, &shared, body);
         let slot = self.builder.func_mut().create_slot(bytes);
         let frame = self.builder.push(InstData::StackAddr { slot, offset: 0 }, IrType::Ptr);
         let (context, zero) = (self.context(), self.builder.iconst(0));
@@ -50,6 +50,33 @@ impl Lowering<'_> {
         self.builder.call(Helper::ForEachMapElem, vec![map, callback, frame, zero]);
         shared.iter().filter(|shared| shared.is_changed).for_each(|shared| self.take_from(frame, shared));
         self.end_if_told(frame);
+    }
+
+    /// The kernel says how many elements it went through; nothing is done for each.
+    pub(super) fn map_len(&mut self, map: MapRef) -> Value {
+        let map = self.builder.push(InstData::MapAddr { map: MapAddrOf::Script(map) }, IrType::Ptr);
+        let callback = self.empty_body();
+        let callback = self.builder.push(InstData::CallbackAddr { callback }, IrType::Ptr);
+        let zero = self.builder.iconst(0);
+        self.builder.call(Helper::ForEachMapElem, vec![map, callback, zero, zero])
+    }
+
+    /// The callback that does nothing, one for all.
+    fn empty_body(&mut self) -> u32 {
+        // Bodies that are being made have no instructions yet.
+        let is_empty = |func: &Function| match func.blocks[func.entry()].insts.as_slice() {
+            [only] => matches!(func.insts[*only].data, InstData::Leave { goes_on: true }),
+            _ => false,
+        };
+        if let Some(known) = self.callbacks.iter().position(is_empty) {
+            return known as u32;
+        }
+        let number = self.callbacks.len() as u32;
+        let mut builder = FunctionBuilder::callback(&format!("loop{number}"));
+        builder.set_span(self.builder.span());
+        builder.leave(true);
+        self.callbacks.push(builder.finish());
+        number
     }
 
     /// Where in the frame the variables are, and the bytes of the whole.
@@ -118,7 +145,7 @@ impl Lowering<'_> {
     }
 
     /// Lowers the body to a callback; the answer is its number.
-    fn body_of_loop(&mut self, var: Var, shared: &[Shared], body: &[Stmt]) -> u32 {
+    fn body_of_loop(&mut self, map: MapRef, var: Var, shared: &[Shared], body: &[Stmt]) -> u32 {
         let number = self.callbacks.len();
         let name = format!("loop{number}");
         self.callbacks.push(Function::new_callback(&name)); // keeps the number; loops in the body come behind it
@@ -129,8 +156,9 @@ impl Lowering<'_> {
         inner.frame = Some(Frame { address: given.frame, shared: shared.to_vec() });
         inner.loops.push(Loop::Callback);
         shared.iter().for_each(|shared| inner.take_from(given.frame, shared));
-        let element = [inner.load_data(given.key, &key), inner.load_data(given.value, &value)];
-        inner.places[var] = Some(Place::Element(element));
+        let key_value = inner.load_data(given.key, &key);
+        let value = inner.element_value(map, (key_value, key), (given.value, value));
+        inner.places[var] = Some(Place::Element([key_value, value]));
         inner.stmts(body);
         inner.leave(true);
         let finished = inner.builder.finish();
@@ -144,6 +172,24 @@ impl Lowering<'_> {
         let (value, key) = (members.pop(), members.pop());
         let expected = "a loop's variable is a tuple of key and value";
         (key.expect(expected).ty, value.expect(expected).ty)
+    }
+
+    /// What an element holds. Of an aggregation the kernel gives one CPU's part: all are looked up.
+    fn element_value(
+        &mut self,
+        map: MapRef,
+        (key, key_type): (Value, DataType),
+        (value, value_type): (Value, DataType),
+    ) -> Value {
+        if let MapValue::Data(_) = self.tables.maps[map.0 as usize].value {
+            return self.load_data(value, &value_type);
+        }
+        let mut parts = Vec::new();
+        match key_type {
+            DataType::Tuple(members) => self.take_apart(key, members, &mut parts),
+            _ => parts.push(key),
+        }
+        self.builder.push(InstData::MapAggregated { map, key: parts }, IrType::I64)
     }
 
     fn load_data(&mut self, base: Value, ty: &DataType) -> Value {

@@ -26,7 +26,8 @@ impl Lowering<'_> {
         }
     }
 
-    fn take_apart(&mut self, tuple: Value, members: Vec<Member>, out: &mut Vec<Value>) {
+    /// The elements of a tuple, and of tuples in it.
+    pub(super) fn take_apart(&mut self, tuple: Value, members: Vec<Member>, out: &mut Vec<Value>) {
         for member in members {
             match member.ty.clone() {
                 DataType::Tuple(inner) => {
