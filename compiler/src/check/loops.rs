@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use pfscript_grammar::{Diagnostic, ast};
 
-use super::maps::Value;
 use super::program::StmtKind;
 use super::scope::MapLoop;
 use super::types::{INT64, Type};
@@ -46,9 +45,6 @@ impl Checker<'_> {
     /// the value.
     pub(super) fn for_map(&mut self, var: &ast::Ident, name: &ast::Ident, body: &ast::Block) -> Checked<StmtKind> {
         let map = self.map_named(name);
-        if let Some(Value::Aggregate(_)) = self.maps.value(map) {
-            return self.loop_over_parts(name);
-        }
         let value = self.element_type(map, name.span)?;
         let key = match self.maps.key(map) {
             Some([]) => return self.loop_without_key(name),
@@ -60,13 +56,6 @@ impl Checker<'_> {
         let body = self.block(body);
         let MapLoop { var, outer, .. } = self.probe.close_map_loop();
         Ok(StmtKind::ForMap { map, var, outer, body })
-    }
-
-    /// A loop would come to what one processor holds.
-    fn loop_over_parts<T>(&mut self, map: &ast::Ident) -> Checked<T> {
-        let message = format!("each processor has its own part of @{}, which only a reader puts together", map.name);
-        let diagnostic = Diagnostic::error(codes::NOT_SUPPORTED, map.span, message);
-        Err(self.note(diagnostic.help("count with `++` or `+=` to go through the map in the script")))
     }
 
     fn loop_without_key<T>(&mut self, map: &ast::Ident) -> Checked<T> {
