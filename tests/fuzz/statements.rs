@@ -91,7 +91,8 @@ impl Generator<'_> {
 
     /// A loop over a map, if there is one to go through.
     fn for_map(&mut self, nesting: usize) -> Option<String> {
-        let has_elements = |map: &Map| matches!(map.value, Value::Data(_)) && !map.keys.is_empty();
+        let is_readable = |value: Value| matches!(value, Value::Data(_)) || value.is_aggregated_number();
+        let has_elements = |map: &Map| is_readable(map.value) && !map.keys.is_empty();
         let fitting: Vec<Map> = self.maps.iter().filter(|map| has_elements(map)).cloned().collect();
         let map = fitting.get(self.random.below(fitting.len().max(1)))?.clone();
         let name = self.fresh("kv");
@@ -116,9 +117,8 @@ impl Generator<'_> {
             let part = if keys.len() == 1 { format!("${name}.0") } else { format!("${name}.0.{index}") };
             self.part_of_element(part, *kind);
         }
-        if let Value::Data(kind) = map.value {
-            self.part_of_element(format!("${name}.1"), kind);
-        }
+        let kind = if let Value::Data(kind) = map.value { kind } else { Kind::Int };
+        self.part_of_element(format!("${name}.1"), kind);
     }
 
     fn part_of_element(&mut self, part: String, kind: Kind) {
