@@ -53,7 +53,9 @@ impl Generator<'_> {
             13 | 14 => format!("{}({})", self.random.one_of(&["-", "!", "~"]), self.int(depth - 1)),
             15 => format!("({})({})", self.random.one_of(INT_TYPES), self.int(depth - 1)),
             16 => self.text_comparison(depth),
+            17 if self.random.percent(20) => format!("({}).0", self.pair(depth - 1)),
             17 => self.counting(depth),
+            18 if self.random.percent(10) => self.pair_comparison(depth),
             18 => match self.random.percent(50) {
                 true => self.asking_of_element(depth),
                 false => self.aggregation_read(depth),
@@ -151,8 +153,27 @@ impl Generator<'_> {
             8 if depth > 0 => {
                 format!("({} ? {} : {})", self.int(depth - 1), self.text(depth - 1), self.text(depth - 1))
             }
+            9 if depth > 0 && self.random.percent(50) => format!("({}).1", self.pair(depth - 1)),
             9 => "probe".into(),
             _ => "comm".into(),
+        }
+    }
+
+    fn pair_comparison(&mut self, depth: usize) -> String {
+        format!("({} {} {})", self.pair(depth - 1), self.random.one_of(&["==", "!="]), self.pair(depth - 1))
+    }
+
+    /// A tuple of an integer and a string.
+    fn pair(&mut self, depth: usize) -> String {
+        let variables = self.scope.variables_of(Kind::Pair);
+        let depth = depth.min(2);
+        match self.random.below(6) {
+            0 | 1 if !variables.is_empty() => self.random.one_of(&variables).clone(),
+            2 => self.map_read(Kind::Pair, depth.saturating_sub(1)).unwrap_or_else(|| "(pid, comm)".into()),
+            3 if depth > 0 => {
+                format!("({} ? {} : {})", self.int(depth - 1), self.pair(depth - 1), self.pair(depth - 1))
+            }
+            _ => format!("({}, {})", self.int(depth), self.text(depth)),
         }
     }
 
@@ -161,6 +182,7 @@ impl Generator<'_> {
         match kind {
             Kind::Int => self.int(depth),
             Kind::Text => self.text(depth),
+            Kind::Pair => self.pair(depth),
         }
     }
 

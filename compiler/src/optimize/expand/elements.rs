@@ -169,8 +169,11 @@ impl Expander<'_> {
 
     /// The address of the element, or null.
     fn looked_up(&mut self, inst: Inst, map: MapRef, key: &[Value]) -> Value {
-        if let Some(Address::Found(known) | Address::Unproved(known)) = self.known(map, key) {
-            return known;
+        match self.known(map, key) {
+            Some(Address::Found(known)) => return known,
+            // That there was none is still true when this run makes none, under whatever key.
+            Some(Address::Unproved(known)) if !self.makers.make(map) => return known,
+            _ => {}
         }
         let place = self.key(inst, map, key);
         let pointer = self.look_up(map, place);

@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use cranelift_entity::SecondaryMap;
 use pfscript_grammar::Span;
 
-use self::known::KnownElement;
+use self::known::{KnownElement, Makers};
 use super::rewrite::Replacements;
 use crate::catalog::helpers::Helper;
 use crate::ir::entities::StackSlot;
@@ -36,7 +36,7 @@ pub fn expand(func: &mut Function, tables: &mut Tables) {
         func.layout.clear();
         uses
     };
-    let current = layout[0];
+    let (current, makers) = (layout[0], Makers::of(func, &layout));
     let mut expander = Expander {
         func,
         tables,
@@ -44,6 +44,7 @@ pub fn expand(func: &mut Function, tables: &mut Tables) {
         origin: current,
         flow,
         elements: Vec::new(),
+        makers,
         span: Span::default(),
         uses,
         destinations,
@@ -68,6 +69,8 @@ struct Expander<'a> {
     flow: ControlFlow,
     /// Elements looked up so far.
     elements: Vec<KnownElement>,
+    /// What may make elements.
+    makers: Makers,
     span: Span,
     uses: SecondaryMap<Value, u32>,
     /// For each string or tuple that only goes into one record, key or tuple: which, and as which
