@@ -174,9 +174,9 @@ impl Checker<'_> {
                 let message = "this map has no key: it is one value, and has no elements to be counted";
                 self.error(codes::KEY_SHAPE, arg.value.span, message)
             }
-            Some(_) => Ok(map),
             None if self.is_settled => self.never_written(map, arg.value.span),
-            None => Err(super::Reported),
+            // The key may be what is asked for here: `@m[len(@m)] = ...`.
+            Some(_) | None => Ok(map),
         }
     }
 
@@ -323,7 +323,11 @@ impl Checker<'_> {
             let supposed = self.aggregation(*aggregation, &INT64, args, span)?;
             self.suppose_value(element, supposed);
         }
-        let value = value?;
+        let value = match value {
+            Ok(value) => value,
+            // The place may have its errors too, and tell what the value is not known for.
+            Err(reported) => return self.element(element).and(Err(reported)),
+        };
         let map_value = self.aggregation(*aggregation, &value.ty, args, span)?;
         // Before the key, which may hold an element of this very map.
         let map = self.map_named(&element.map);

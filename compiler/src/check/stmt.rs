@@ -135,7 +135,7 @@ impl Checker<'_> {
 
     fn keys_of(&mut self, place: &ast::Expr) -> Checked<Vec<Expr>> {
         match &place.kind {
-            ast::ExprKind::Map(element) => self.key_parts(&element.keys),
+            ast::ExprKind::Map(element) => Ok(self.element(element)?.key),
             _ => Ok(Vec::new()),
         }
     }
