@@ -12,6 +12,8 @@ mod expr;
 mod fields;
 mod loops;
 mod maps;
+mod names;
+mod operators;
 pub mod params;
 pub mod program;
 mod record;
