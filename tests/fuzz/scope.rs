@@ -36,13 +36,6 @@ pub struct Map {
     pub value: Value,
 }
 
-impl Map {
-    /// Whether an element has a value in an expression.
-    pub fn is_readable(&self) -> bool {
-        !matches!(self.value, Value::Aggregate("stats" | "hist" | "lhist"))
-    }
-}
-
 /// What can be named at a place.
 #[derive(Default)]
 pub struct Scope {
