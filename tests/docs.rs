@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -51,6 +52,20 @@ fn links_lead_somewhere() {
             let is_known = anchor.is_empty() || anchors(&read(&target)).any(|known| known == anchor);
             assert!(is_known, "{}: {path} has no heading #{anchor}", document.display());
         }
+    }
+}
+
+/// The examples of the language reference are scripts that this kernel can be asked to run.
+#[test]
+fn the_examples_of_the_reference_compile() {
+    let text = read(&root().join("grammar/README.md"));
+    let examples: Vec<_> =
+        text.split("```pfscript\n").skip(1).filter_map(|rest| rest.split_once("```")).map(|(code, _)| code).collect();
+    assert!(examples.len() > 10, "only {} examples were found", examples.len());
+    for example in examples {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pfscript"));
+        let checked = command.args(["--check", "-e", example]).output().expect("it can be run");
+        assert!(checked.status.success(), "{example}\n{}", String::from_utf8_lossy(&checked.stderr));
     }
 }
 

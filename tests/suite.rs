@@ -41,7 +41,7 @@ const FOLDERS: [&str; 3] = ["check", "codegen", "run"];
 
 fn main() {
     let arguments = Arguments::from_args();
-    let trials = case_trials().into_iter().chain(script_trials()).collect();
+    let trials = case_trials().into_iter().chain(pass_trials()).chain(script_trials()).collect();
     libtest_mimic::run(&arguments, trials).exit();
 }
 
@@ -125,6 +125,52 @@ fn difference(expected: &str, answer: &str) -> Option<String> {
         line(expected),
         line(answer)
     ))
+}
+
+/// `tests/cases/passes/NAME.pf` shows what the compiler's pass NAME does: NAME.ir holds the IR
+/// before and after it. Every pass has one, but for those that run again and change no IR.
+fn pass_trials() -> Vec<Trial> {
+    let folder = root().join("tests/cases/passes");
+    let passes: Vec<&str> = pfscript_compiler::pass_names().collect();
+    let mut trials = Vec::new();
+    for pair in passes.windows(2) {
+        let (before, pass) = (pair[0], pair[1]);
+        let runs_again = pass.ends_with("_again") || pass.ends_with("_expanded");
+        if runs_again || pass == "find_sequences" {
+            continue;
+        }
+        let file = folder.join(pass).with_extension("ir");
+        trials.push(Trial::test(format!("passes/{pass}.ir"), move || compare_pass(&file, before, pass)));
+    }
+    for file in files(&folder) {
+        let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if !passes.contains(&stem.as_str()) {
+            trials.push(broken(format!("passes/{}", file_name(&file)), "no pass has this name"));
+        }
+    }
+    trials
+}
+
+fn compare_pass(file: &Path, before: &str, pass: &str) -> Result<(), Failed> {
+    let script = file.with_extension("pf");
+    let (mut shown, mut states) = (String::new(), Vec::new());
+    for name in [before, pass] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pfscript"));
+        let output = command.arg(format!("--dump-ir={name}")).arg(&script).output()?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+        }
+        shown += &format!("; after {name}\n{}\n", String::from_utf8_lossy(&output.stdout));
+        states.push(output.stdout);
+    }
+    if states[0] == states[1] {
+        return Err("the pass changes nothing here: another script is needed".into());
+    }
+    if env::var_os("PFSCRIPT_BLESS").is_some_and(|value| value == "1") {
+        return Ok(fs::write(file, shown)?);
+    }
+    let expected = fs::read_to_string(file)?;
+    difference(&expected, &shown).map_or(Ok(()), |found| Err(found.into()))
 }
 
 /// Every script that users are given compiles without privileges, and runs.

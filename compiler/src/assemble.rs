@@ -9,7 +9,33 @@ use crate::emit::Bytecode;
 use crate::ir::Module;
 use crate::kernel::KernelInfo;
 use crate::manifest::{Manifest, Program, Target};
-use crate::write_object::{self, ObjectSpec, ProgramCode};
+use crate::write_object::{self, CallbackCode, ObjectSpec, ProgramCode};
+
+/// The code of all programs and callbacks.
+pub struct Code {
+    /// In the order of targets and alternatives.
+    pub programs: Vec<Bytecode>,
+    /// By the number in [`RelocTarget::Callback`](crate::emit::RelocTarget::Callback).
+    pub callbacks: Vec<Bytecode>,
+}
+
+impl Code {
+    /// The callbacks that `code` uses, in the order of [`Program::callbacks`].
+    fn callbacks_of(&self, code: &Bytecode) -> Vec<usize> {
+        let mut found = Vec::new();
+        self.follow(code, &mut found);
+        found
+    }
+
+    fn follow(&self, code: &Bytecode, found: &mut Vec<usize>) {
+        for callback in code.callbacks() {
+            if !found.contains(&callback) {
+                found.push(callback);
+                self.follow(&self.callbacks[callback], found);
+            }
+        }
+    }
+}
 
 /// Keeps of each `or` what `which` says.
 pub fn choose_alternatives(
@@ -32,15 +58,21 @@ fn keep_first_offered(target: &mut CheckedTarget, kernel: &dyn KernelInfo) {
 }
 
 /// Describes the programs for the runtime; `code` is in the order of targets and alternatives.
-pub fn manifest(program: &CheckedProgram, module: &Module, code: &[Bytecode]) -> Manifest {
-    let mut code = code.iter();
-    let mut described = |probe: &CheckedProbe| Program {
-        symbol: probe.symbol.clone(),
-        section: probe_kinds::section(&probe.attach),
-        attach: probe.attach.clone(),
-        probe: probe.probe.clone(),
-        span: probe.span,
-        inst_spans: code.next().map(|code| code.spans.clone()).unwrap_or_default(),
+pub fn manifest(program: &CheckedProgram, module: &Module, code: &Code) -> Manifest {
+    let mut programs = code.programs.iter();
+    let mut described = |probe: &CheckedProbe| {
+        let own = programs.next().expect("every probe has its code");
+        let callbacks = code.callbacks_of(own);
+        let all = std::iter::once(own).chain(callbacks.iter().map(|&callback| &code.callbacks[callback]));
+        Program {
+            symbol: probe.symbol.clone(),
+            section: probe_kinds::section(&probe.attach),
+            attach: probe.attach.clone(),
+            probe: probe.probe.clone(),
+            span: probe.span,
+            inst_spans: all.flat_map(|code| code.spans.iter().copied()).collect(),
+            callbacks: callbacks.iter().map(|&callback| module.callbacks[callback].name.clone()).collect(),
+        }
     };
     let targets = program
         .targets
@@ -63,14 +95,16 @@ pub fn manifest(program: &CheckedProgram, module: &Module, code: &[Bytecode]) ->
 }
 
 /// Writes the object that `manifest` describes.
-pub fn object(source: &SourceFile, manifest: &Manifest, code: &[Bytecode]) -> Vec<u8> {
+pub fn object(source: &SourceFile, manifest: &Manifest, module: &Module, code: &Code) -> Vec<u8> {
     let described = manifest.targets.iter().flat_map(|target| &target.alternatives);
     let programs = described
-        .zip(code)
+        .zip(&code.programs)
         .map(|(program, bytecode)| ProgramCode { symbol: &program.symbol, section: &program.section, bytecode })
         .collect();
+    let callbacks = module.callbacks.iter().zip(&code.callbacks);
     write_object::write_object(&ObjectSpec {
         programs,
+        callbacks: callbacks.map(|(func, bytecode)| CallbackCode { symbol: &func.name, bytecode }).collect(),
         maps: &manifest.maps,
         has_events: !manifest.records.is_empty(),
         has_stacks: manifest.has_stacks,

@@ -4,9 +4,15 @@
 //! - What nobody reaches any more is left out; the kernel refuses instructions that it cannot reach.
 //! - Blocks that end alike share the end, which saves instructions and costs no jump.
 
+use std::collections::HashMap;
+
 use crate::bpf::inst::Inst;
 use crate::bpf::vcode::VBlock;
 use crate::place::{Body, Exit};
+
+/// With how many blocks that jump to the same place a block is compared: more would make long
+/// scripts slow, and short ones have no more.
+const MAX_COMPARED: usize = 64;
 
 /// Leaves out what can be; the answer is the blocks that stay, in the order of emission.
 pub fn tidy(bodies: &mut Vec<Body>, layout: &[VBlock]) -> Vec<VBlock> {
@@ -28,7 +34,7 @@ fn skip_empty_blocks(bodies: &mut [Body]) {
                     (then, otherwise) => Exit::Branch { test, then, otherwise },
                 }
             }
-            Exit::Return => Exit::Return,
+            Exit::Return(code) => Exit::Return(code),
         };
     }
 }
@@ -55,46 +61,57 @@ fn kept_blocks(bodies: &[Body], layout: &[VBlock]) -> Vec<VBlock> {
         match bodies[block.index()].exit {
             Exit::Jump(to) => pending.push(to),
             Exit::Branch { then, otherwise, .. } => pending.extend([then, otherwise]),
-            Exit::Return => {}
+            Exit::Return(_) => {}
         }
     }
     layout.iter().copied().filter(|block| is_reached[block.index()]).collect()
 }
 
 /// Makes a block whose last instructions are those of an earlier one, and that jumps to the same
-/// place, jump to those instead.
+/// place, jump to those instead; again, until there is none.
 fn share_ends(bodies: &mut Vec<Body>, layout: &mut Vec<VBlock>) {
-    let mut at = 0;
-    while let Some(&block) = layout.get(at) {
-        let next = layout.get(at + 1).copied();
-        match bodies[block.index()].exit {
-            Exit::Jump(to) if next != Some(to) => {
-                if let Some((keeper, length)) = longest_common_end(bodies, &layout[..at], block, to) {
-                    share_end(bodies, layout, keeper, block, length);
-                    // What is left of the block may be nothing, and so may those that branch to it.
-                    skip_empty_blocks(bodies);
-                    *layout = kept_blocks(bodies, layout);
-                    at = 0; // the layout has changed: look again
-                    continue;
-                }
-            }
-            _ => {}
-        }
-        at += 1;
+    while share_some_ends(bodies, layout) {
+        // What is left of a block may be nothing, and so may those that branch to it.
+        skip_empty_blocks(bodies);
+        *layout = kept_blocks(bodies, layout);
     }
 }
 
-/// Among `earlier` the place of the block that ends like `block` for the most instructions, and
-/// for how many.
-fn longest_common_end(bodies: &[Body], earlier: &[VBlock], block: VBlock, to: VBlock) -> Option<(usize, usize)> {
-    let ends = earlier.iter().enumerate().filter_map(|(place, candidate)| match bodies[candidate.index()].exit {
-        Exit::Jump(dest) if dest == to => {
-            let length = common_end(&bodies[candidate.index()], &bodies[block.index()]);
-            (length > 0).then_some((place, length))
+/// Goes through the blocks once; false when none could be shortened.
+fn share_some_ends(bodies: &mut Vec<Body>, layout: &mut Vec<VBlock>) -> bool {
+    let mut jumping_to: HashMap<VBlock, Vec<VBlock>> = HashMap::new();
+    let mut behind: HashMap<VBlock, VBlock> = HashMap::new();
+    let mut is_shortened = false;
+    for (at, &block) in layout.iter().enumerate() {
+        let Exit::Jump(to) = bodies[block.index()].exit else { continue };
+        let earlier = jumping_to.entry(to).or_default();
+        let is_next = layout.get(at + 1) == Some(&to);
+        let Some((keeper, length)) = longest_common_end(bodies, earlier, block).filter(|_| !is_next) else {
+            earlier.push(block);
+            continue;
+        };
+        let end = cut_end(bodies, earlier[keeper], length);
+        if end != earlier[keeper] {
+            behind.insert(earlier[keeper], end);
+            earlier[keeper] = end;
         }
-        _ => None,
+        shorten(&mut bodies[block.index()], length, end);
+        is_shortened = true;
+    }
+    let with_those_behind = |&block: &VBlock| std::iter::successors(Some(block), |block| behind.get(block).copied());
+    *layout = layout.iter().flat_map(with_those_behind).collect();
+    is_shortened
+}
+
+/// Among the latest of `earlier` the place of the block that ends like `block` for the most
+/// instructions, and for how many.
+fn longest_common_end(bodies: &[Body], earlier: &[VBlock], block: VBlock) -> Option<(usize, usize)> {
+    let first = earlier.len().saturating_sub(MAX_COMPARED);
+    let ends = earlier.iter().enumerate().skip(first).map(|(place, candidate)| {
+        let length = common_end(&bodies[candidate.index()], &bodies[block.index()]);
+        (place, length)
     });
-    ends.max_by_key(|&(_, length)| length)
+    ends.filter(|&(_, length)| length > 0).max_by_key(|&(_, length)| length)
 }
 
 /// How many instructions at their ends two blocks have in common. A comparison's value is made by
@@ -112,24 +129,23 @@ fn common_end(a: &Body, b: &Body) -> usize {
     length
 }
 
-/// Cuts the last `length` instructions off the block at `keeper` into a block of their own behind
-/// it, and lets `block` jump there instead of having them too.
-fn share_end(bodies: &mut Vec<Body>, layout: &mut Vec<VBlock>, keeper: usize, block: VBlock, length: usize) {
-    let kept = &mut bodies[layout[keeper].index()];
-    let end = if length == kept.insts.len() {
-        layout[keeper]
-    } else {
-        let insts = kept.insts.split_off(kept.insts.len() - length);
-        let (exit, span) = (kept.exit, kept.span);
-        let end = VBlock(bodies.len() as u32);
-        bodies.push(Body { insts, exit, span });
-        bodies[layout[keeper].index()].exit = Exit::Jump(end);
-        layout.insert(keeper + 1, end);
-        end
-    };
-    let shortened = &mut bodies[block.index()];
-    shortened.insts.truncate(shortened.insts.len() - length);
-    shortened.exit = Exit::Jump(end);
+/// The block of the last `length` instructions of `keeper`, cut off it unless it has no others.
+fn cut_end(bodies: &mut Vec<Body>, keeper: VBlock, length: usize) -> VBlock {
+    let end = VBlock(bodies.len() as u32);
+    let kept = &mut bodies[keeper.index()];
+    if length == kept.insts.len() {
+        return keeper;
+    }
+    let insts = kept.insts.split_off(kept.insts.len() - length);
+    let (exit, span) = (std::mem::replace(&mut kept.exit, Exit::Jump(end)), kept.span);
+    bodies.push(Body { insts, exit, span });
+    end
+}
+
+/// Lets a block jump to `end` instead of having its last `length` instructions too.
+fn shorten(block: &mut Body, length: usize, end: VBlock) {
+    block.insts.truncate(block.insts.len() - length);
+    block.exit = Exit::Jump(end);
 }
 
 #[cfg(test)]
@@ -170,7 +186,7 @@ mod tests {
     #[test]
     fn empty_blocks_and_what_only_they_reach_go() {
         let empty = |to| body(&[], Exit::Jump(VBlock(to)));
-        let bodies = vec![body(&[set(1)], branch(1, 2)), empty(3), empty(3), body(&[], Exit::Return)];
+        let bodies = vec![body(&[set(1)], branch(1, 2)), empty(3), empty(3), body(&[], Exit::Return(0))];
         assert_eq!(tidied(bodies), (vec![0, 3], vec![1, 0]));
     }
 
@@ -183,7 +199,7 @@ mod tests {
     #[test]
     fn common_ends_are_shared() {
         let end = |first| body(&[set(first), set(7), set(8)], Exit::Jump(VBlock(1)));
-        let bodies = vec![body(&[set(1)], branch(2, 3)), body(&[], Exit::Return), end(2), end(3)];
+        let bodies = vec![body(&[set(1)], branch(2, 3)), body(&[], Exit::Return(0)), end(2), end(3)];
         assert_eq!(tidied(bodies), (vec![0, 1, 2, 4, 3], vec![1, 0, 1, 2, 1]));
     }
 
@@ -193,7 +209,7 @@ mod tests {
         let end = || body(&[set(7), set(8)], Exit::Jump(VBlock(1)));
         let bodies = vec![
             body(&[set(1)], branch(5, 1)),
-            body(&[], Exit::Return),
+            body(&[], Exit::Return(0)),
             body(&[], branch(3, 4)),
             end(),
             end(),
@@ -205,7 +221,7 @@ mod tests {
     #[test]
     fn a_comparison_is_not_cut_in_two() {
         let end = |first| body(&[set(1), skip_one(first), set(0)], Exit::Jump(VBlock(1)));
-        let bodies = vec![body(&[set(1)], branch(2, 3)), body(&[], Exit::Return), end(2), end(3)];
+        let bodies = vec![body(&[set(1)], branch(2, 3)), body(&[], Exit::Return(0)), end(2), end(3)];
         assert_eq!(tidied(bodies), (vec![0, 1, 2, 3], vec![1, 0, 3, 3]));
     }
 }

@@ -132,8 +132,8 @@ impl Btf {
     }
 
     /// A function.
-    pub fn function(&mut self, name: &str, prototype: TypeId) -> TypeId {
-        self.add(name, KIND_FUNC, Linkage::Global.code(), prototype.0, &[])
+    pub fn function(&mut self, name: &str, prototype: TypeId, linkage: Linkage) -> TypeId {
+        self.add(name, KIND_FUNC, linkage.code(), prototype.0, &[])
     }
 
     /// A variable.

@@ -10,7 +10,7 @@ use crate::bpf::decode::decode;
 use crate::bpf::disasm::disassemble;
 use crate::bpf::encode::SLOT_BYTES;
 use crate::bpf::inst::Inst;
-use crate::manifest::{COUNTERS_SECTION, Program};
+use crate::manifest::{CALLBACKS_SECTION, COUNTERS_SECTION, Program};
 use crate::read_object::{ObjectProgram, read_programs};
 
 /// All programs of `artifact`, which `source` was compiled to. Lines that begin with `;` are
@@ -31,7 +31,14 @@ pub fn dump_bytecode(artifact: &Artifact, source: &SourceFile) -> String {
                 out.push('\n');
             }
             heading(&mut out, program, code, &which);
-            body(&mut out, program, code, source);
+            let dump = Dump { programs: &programs, source };
+            let mut spans = dump.body(&mut out, &program.inst_spans, code);
+            for name in &program.callbacks {
+                let code = programs.iter().find(|code| code.symbol == name);
+                let code = code.expect("the object has a symbol for every callback of the manifest");
+                line(&mut out, format_args!("; function {name}, called by the kernel: {}", instructions(code)));
+                spans = dump.body(&mut out, spans, code);
+            }
         }
     }
     out
@@ -39,23 +46,49 @@ pub fn dump_bytecode(artifact: &Artifact, source: &SourceFile) -> String {
 
 fn heading(out: &mut String, program: &Program, code: &ObjectProgram, which: &str) {
     line(out, format_args!("; {}{which}", program.probe));
-    let count = code.bytes.len() / SLOT_BYTES;
-    let plural = if count == 1 { "" } else { "s" };
     let (symbol, section) = (&program.symbol, &program.section);
-    line(out, format_args!("; program {symbol} in section {section}: {count} instruction{plural}"));
+    line(out, format_args!("; program {symbol} in section {section}: {}", instructions(code)));
 }
 
-fn body(out: &mut String, program: &Program, code: &ObjectProgram, source: &SourceFile) {
-    let mut slots = code.bytes.chunks(SLOT_BYTES).enumerate();
-    let mut last_line = None;
-    while let Some((slot, bytes)) = slots.next() {
-        let span = program.inst_spans.get(slot).copied().unwrap_or_default();
-        script_line(out, span, source, &mut last_line);
-        let inst = decode(&code.bytes[slot * SLOT_BYTES..]).expect("an artifact holds instructions of this compiler");
-        let symbol = code.addresses.iter().find(|(at, _)| *at == slot).map(|&(_, symbol)| address(symbol, inst));
-        line(out, format_args!("{slot:>4}: {}  {}", hex(bytes), disassemble(inst, symbol.as_deref())));
-        for (slot, bytes) in slots.by_ref().take(inst.slots() - 1) {
-            line(out, format_args!("{slot:>4}: {}", hex(bytes)));
+fn instructions(code: &ObjectProgram) -> String {
+    let count = code.bytes.len() / SLOT_BYTES;
+    format!("{count} instruction{}", if count == 1 { "" } else { "s" })
+}
+
+struct Dump<'a> {
+    programs: &'a [ObjectProgram<'a>],
+    source: &'a SourceFile,
+}
+
+impl Dump<'_> {
+    /// Shows `code`, whose places are the first of `spans`; the answer is the others.
+    fn body<'s>(&self, out: &mut String, spans: &'s [Span], code: &ObjectProgram) -> &'s [Span] {
+        let mut slots = code.bytes.chunks(SLOT_BYTES).enumerate();
+        let mut last_line = None;
+        while let Some((slot, bytes)) = slots.next() {
+            let span = spans.get(slot).copied().unwrap_or_default();
+            script_line(out, span, self.source, &mut last_line);
+            let inst =
+                decode(&code.bytes[slot * SLOT_BYTES..]).expect("an artifact holds instructions of this compiler");
+            let address = code.addresses.iter().find(|(at, _)| *at == slot);
+            let symbol = address.map(|&(_, symbol)| self.address(symbol, inst));
+            line(out, format_args!("{slot:>4}: {}  {}", hex(bytes), disassemble(inst, symbol.as_deref())));
+            for (slot, bytes) in slots.by_ref().take(inst.slots() - 1) {
+                line(out, format_args!("{slot:>4}: {}", hex(bytes)));
+            }
+        }
+        spans.get(code.bytes.len() / SLOT_BYTES..).unwrap_or_default()
+    }
+
+    /// As the verifier names it, with the symbol for the number that the map has once it is
+    /// created, or for a callback.
+    fn address(&self, symbol: &str, inst: Inst) -> String {
+        let Inst::LoadImm64 { imm, .. } = inst else { return format!("map[{symbol}]") };
+        let mut callbacks = self.programs.iter().filter(|code| code.section == CALLBACKS_SECTION);
+        match callbacks.find(|code| code.section == symbol && code.start == imm as u64) {
+            Some(callback) => format!("func[{}]", callback.symbol),
+            None if symbol == COUNTERS_SECTION => format!("map[{symbol}]+{imm}"),
+            None => format!("map[{symbol}]"),
         }
     }
 }
@@ -65,14 +98,6 @@ fn script_line(out: &mut String, span: Span, source: &SourceFile, last: &mut Opt
     let number = source.line_column(span.start).line;
     if last.replace(number) != Some(number) {
         line(out, format_args!("; {}:{number}: {}", source.name(), source.line(number).trim()));
-    }
-}
-
-/// As the verifier names it, with the symbol for the number that the map has once it is created.
-fn address(symbol: &str, inst: Inst) -> String {
-    match inst {
-        Inst::LoadImm64 { imm, .. } if symbol == COUNTERS_SECTION => format!("map[{symbol}]+{imm}"),
-        _ => format!("map[{symbol}]"),
     }
 }
 
@@ -101,11 +126,13 @@ mod tests {
             probe: probe.into(),
             span: Span::new(0, 24),
             inst_spans: code.spans.clone(),
+            callbacks: Vec::new(),
         };
         let alternatives = vec![program("one", "software:page-faults:1"), program("two", "software:page-faults:2")];
         let programs = ["one", "two"].map(|symbol| ProgramCode { symbol, section: "perf_event", bytecode: &code });
         let object = write_object(&ObjectSpec {
             programs: programs.into(),
+            callbacks: Vec::new(),
             maps: &maps,
             has_events: true,
             has_stacks: false,

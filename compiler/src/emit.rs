@@ -13,7 +13,7 @@ use crate::ir::inst::MapAddrOf;
 use crate::place::{Body, Exit, Placed, Test, place};
 use crate::regalloc::Allocation;
 
-/// The code of one program.
+/// The code of one program or callback.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bytecode {
     /// Instruction slots of 8 bytes each.
@@ -40,6 +40,8 @@ pub struct Reloc {
 pub enum RelocTarget {
     /// A map.
     Map(MapAddrOf),
+    /// The callback of this number.
+    Callback(u32),
     /// So many bytes into the section of the counters; also in the instruction's constant.
     Counter(u32),
 }
@@ -132,8 +134,8 @@ impl Emitter {
                 self.push_jump(Inst::Branch { cond, width, dst, src, offset: 0 }, then, span);
                 self.jump(otherwise, next, span);
             }
-            Exit::Return => {
-                let inst = Inst::Alu { op: AluOp::Mov, width: Width::W64, dst: R0, src: Src::Imm(0) };
+            Exit::Return(code) => {
+                let inst = Inst::Alu { op: AluOp::Mov, width: Width::W64, dst: R0, src: Src::Imm(code) };
                 self.push(Placed { inst, span, target: None });
                 self.push(Placed { inst: Inst::Exit, span, target: None });
             }
@@ -173,6 +175,14 @@ impl Emitter {
 }
 
 impl Bytecode {
+    /// The callbacks whose addresses it takes, in the order of its instructions.
+    pub fn callbacks(&self) -> impl Iterator<Item = usize> {
+        self.relocs.iter().filter_map(|reloc| match reloc.target {
+            RelocTarget::Callback(callback) => Some(callback as usize),
+            RelocTarget::Map(_) | RelocTarget::Counter(_) => None,
+        })
+    }
+
     fn append(&mut self, placed: &Placed) {
         let slot = self.spans.len();
         self.relocs.extend(placed.target.map(|target| Reloc { slot, target }));

@@ -43,6 +43,12 @@ pub trait KernelInfo {
     /// Why they are not to be had.
     fn members(&self, structure: StructId) -> Result<Vec<StructMember>, Unavailable>;
 
+    /// The address of what is called `name` in the kernel.
+    ///
+    /// # Errors
+    /// Why it is not to be had: no such symbol, or addresses are hidden.
+    fn symbol_address(&self, name: &str) -> Result<u64, Unavailable>;
+
     /// Whether this kernel surely offers the attach point, as far as can be told without attaching.
     ///
     /// # Errors

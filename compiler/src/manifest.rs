@@ -36,6 +36,8 @@ pub const STACKS_MAP: &str = "stacks";
 pub const STACK_DEPTH: u32 = 127;
 /// The most different stacks.
 pub const STACKS_MAX_ENTRIES: u32 = 16384;
+/// The section with the functions that programs have the kernel call.
+pub const CALLBACKS_SECTION: &str = ".text";
 /// The section (and map) with the counters.
 pub const COUNTERS_SECTION: &str = ".bss";
 /// The licence that every object declares: helpers such as `bpf_perf_event_output` are GPL only.
@@ -70,8 +72,12 @@ pub struct Program {
     pub probe: String,
     /// Where the attach point is written.
     pub span: Span,
-    /// For each 8-byte instruction slot the place in the script that it comes from.
+    /// For each 8-byte instruction slot the place in the script that it comes from: of its own
+    /// instructions, then of those of [`Program::callbacks`].
     pub inst_spans: Vec<Span>,
+    /// Symbols of the functions that it has the kernel call, in the order in which a loader puts
+    /// them behind it: each where its address is first taken, and behind it those that it uses.
+    pub callbacks: Vec<String>,
 }
 
 /// What a program is attached to, spelled out: no defaults are left to the reader.
@@ -165,6 +171,11 @@ pub enum DataType {
     KernelStack,
     /// A user stack: as a kernel stack, then the process id (`u32`) and 4 bytes of zero. 16 bytes.
     UserStack,
+    /// An address in the kernel (`u64`), shown as the function's name. 8 bytes.
+    KernelSymbol,
+    /// An address in a process: as a kernel symbol, then the process id (`u32`) and 4 bytes of zero.
+    /// 16 bytes.
+    UserSymbol,
     /// A moment (CLOCK_BOOTTIME, `u64` ns), shown by this `strftime` format. 8 bytes.
     Moment(String),
     /// Several values side by side.

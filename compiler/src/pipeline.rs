@@ -3,6 +3,7 @@
 use pfscript_grammar::{Diagnostic, SourceFile, ast};
 
 use crate::artifact::{Artifact, Options};
+use crate::assemble::Code;
 use crate::check::program::CheckedProgram;
 use crate::emit::{self, Bytecode};
 use crate::ir::{Function, Module};
@@ -25,7 +26,7 @@ pub fn compile(
     let module = optimize::optimize(lower::lower(&program), None);
     let code = generate(&program, &module)?;
     let manifest: Manifest = assemble::manifest(&program, &module, &code);
-    let object = assemble::object(source, &manifest, &code);
+    let object = assemble::object(source, &manifest, &module, &code);
     Ok(Artifact { object, manifest, warnings: program.warnings })
 }
 
@@ -43,16 +44,19 @@ pub fn dump_ir(
     Ok(optimize::optimize(lower::lower(&program), last).to_string())
 }
 
-fn generate(program: &CheckedProgram, module: &Module) -> Result<Vec<Bytecode>, Vec<Diagnostic>> {
+fn generate(program: &CheckedProgram, module: &Module) -> Result<Code, Vec<Diagnostic>> {
     let probes = program.targets.iter().flat_map(|target| &target.alternatives);
-    let (mut code, mut refused) = (Vec::new(), Vec::new());
+    let callbacks: Vec<_> = module.callbacks.iter().map(generate_function).collect();
+    let (mut programs, mut refused) = (Vec::new(), Vec::new());
     for (probe, func) in probes.zip(&module.functions) {
-        match generate_function(func) {
-            Ok(bytecode) => code.push(bytecode),
+        match generate_function(func).and_then(|code| limits::with_callbacks(code, &callbacks)) {
+            Ok(bytecode) => programs.push(bytecode),
             Err(refusal) => refused.push(limits::explain(probe, &refusal)),
         }
     }
-    if refused.is_empty() { Ok(code) } else { Err(refused) }
+    // Those that were refused belong to programs that were.
+    let callbacks = callbacks.into_iter().flatten().collect();
+    if refused.is_empty() { Ok(Code { programs, callbacks }) } else { Err(refused) }
 }
 
 fn generate_function(func: &Function) -> Result<Bytecode, emit::EmitError> {

@@ -53,8 +53,8 @@ pub enum Exit {
         /// Where to if not.
         otherwise: VBlock,
     },
-    /// The program ends with 0.
-    Return,
+    /// The function ends with this in `r0`.
+    Return(i32),
 }
 
 /// A block with its moves.
@@ -102,7 +102,7 @@ fn exit(code: &VCode, allocation: &Allocation, block: usize) -> Exit {
             let src = imm.map_or_else(|| Src::Reg(regs[1]), Src::Imm);
             Exit::Branch { test: Test { cond, width, dst: regs[0], src }, then: to(0), otherwise: to(1) }
         }
-        VOp::Return => Exit::Return,
+        VOp::Return { code } => Exit::Return(code),
         op => unreachable!("a block ends in a jump, branch or return, not in {op:?}"),
     }
 }
@@ -121,7 +121,7 @@ impl Placer {
 
     fn push_address(&mut self, dst: Reg, target: RelocTarget) {
         let imm = match target {
-            RelocTarget::Map(_) => 0,
+            RelocTarget::Map(_) | RelocTarget::Callback(_) => 0,
             RelocTarget::Counter(offset) => offset.into(),
         };
         self.insts.push(Placed { inst: Inst::LoadImm64 { dst, imm }, span: self.span, target: Some(target) });
@@ -156,7 +156,7 @@ impl Placer {
 
     fn inst(&mut self, op: VOp, regs: &[Reg]) {
         match op {
-            VOp::Entry | VOp::Jump | VOp::Branch { .. } | VOp::Return => {}
+            VOp::Entry | VOp::Jump | VOp::Branch { .. } | VOp::Return { .. } => {}
             VOp::Alu { op, width, imm } => {
                 let src = imm.map_or_else(|| Src::Reg(regs[1]), Src::Imm);
                 self.push(Inst::Alu { op, width, dst: regs[0], src });
@@ -169,6 +169,7 @@ impl Placer {
                 self.push(Inst::Alu { op: AluOp::Add, width: Width::W64, dst: regs[0], src: Src::Imm(offset) });
             }
             VOp::MapAddr { map } => self.push_address(regs[0], RelocTarget::Map(map)),
+            VOp::CallbackAddr { callback } => self.push_address(regs[0], RelocTarget::Callback(callback)),
             VOp::CounterAddr { offset } => self.push_address(regs[0], RelocTarget::Counter(offset)),
             VOp::Load { size, base, offset } => {
                 let (base, rest) = base_of(base, regs);

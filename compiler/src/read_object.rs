@@ -1,22 +1,26 @@
-//! Programs out of an object: what [`write_object`](crate::write_object) wrote.
+//! Programs and callbacks out of an object: what [`write_object`](crate::write_object) wrote.
 
 use object::read::elf::ElfFile64;
 use object::{LittleEndian, Object, ObjectSection, ObjectSymbol, RelocationTarget, Result, SectionIndex, SymbolKind};
 
 use crate::bpf::encode::SLOT_BYTES;
 
-/// A program as it stands in an object.
+/// A program or callback as it stands in an object.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ObjectProgram<'data> {
     /// Its symbol.
     pub symbol: &'data str,
+    /// Its section.
+    pub section: &'data str,
+    /// Bytes from the section's start.
+    pub start: u64,
     /// Its instruction slots.
     pub bytes: &'data [u8],
     /// The slots that take an address, and the symbol (or section) whose address it is.
     pub addresses: Vec<(usize, &'data str)>,
 }
 
-/// All programs of `object`, section after section.
+/// All programs and callbacks of `object`, section after section.
 ///
 /// # Errors
 /// It is not an ELF object of the kind that the compiler writes.
@@ -49,5 +53,5 @@ fn read_program<'data>(
         };
         addresses.push(((offset - start) as usize / SLOT_BYTES, name));
     }
-    Ok(ObjectProgram { symbol: symbol.name()?, bytes, addresses })
+    Ok(ObjectProgram { symbol: symbol.name()?, section: section.name()?, start, bytes, addresses })
 }

@@ -224,7 +224,7 @@ impl Function for Adapter<'_> {
     }
 
     fn is_ret(&self, inst: Inst) -> bool {
-        matches!(self.inst(inst).op, VOp::Return)
+        matches!(self.inst(inst).op, VOp::Return { .. })
     }
 
     fn is_branch(&self, inst: Inst) -> bool {

@@ -3,17 +3,18 @@
 //! | section | contents |
 //! |---|---|
 //! | one for each program section name | the programs of that name one after another, each a symbol |
+//! | `.text` | the bodies of loops, which programs take the address of |
 //! | `.maps` | a place for each map; what it is stands in `.BTF` |
 //! | `.bss` | the counters |
 //! | `license` | [`LICENSE`] |
 //! | `.BTF`, `.BTF.ext` | types of maps and programs; script lines of instructions |
 //!
 //! A 64-bit load of an address has an `R_BPF_64_64` relocation against the map's symbol, or
-//! against the section `.bss` with the offset into it in the instruction's constant.
+//! against the section `.bss` or `.text` with the offset into it in the instruction's constant.
 
 use std::collections::HashMap;
 
-use object::write::{Object, Relocation, Symbol, SymbolId, SymbolSection};
+use object::write::{Object, Relocation, SectionId, Symbol, SymbolId, SymbolSection};
 use object::{
     Architecture, BinaryFormat, Endianness, RelocationFlags, SectionKind, SymbolFlags, SymbolKind, SymbolScope, elf,
 };
@@ -24,8 +25,12 @@ use crate::btf::{self, Btf, LineInfo, Linkage, SectionInfo, SectionVar, TypeId};
 use crate::emit::{Bytecode, RelocTarget};
 use crate::ir::inst::MapAddrOf;
 use crate::manifest::{
-    COUNTERS_SECTION, EVENTS_MAP, LICENSE, MapInfo, MapKind, STACK_DEPTH, STACKS_MAP, STACKS_MAX_ENTRIES,
+    CALLBACKS_SECTION, COUNTERS_SECTION, EVENTS_MAP, LICENSE, MapInfo, MapKind, STACK_DEPTH, STACKS_MAP,
+    STACKS_MAX_ENTRIES,
 };
+
+/// Where in a slot its constant is.
+const CONSTANT_IN_SLOT: usize = 4;
 
 /// `BPF_MAP_TYPE_PERF_EVENT_ARRAY`
 const PERF_EVENT_ARRAY: u32 = 4;
@@ -38,6 +43,8 @@ const NO_PREALLOC: u32 = 1;
 pub struct ObjectSpec<'a> {
     /// The programs, in the order in which they stand in their sections.
     pub programs: Vec<ProgramCode<'a>>,
+    /// The callbacks, by the number in [`RelocTarget::Callback`].
+    pub callbacks: Vec<CallbackCode<'a>>,
     /// The script's maps, by [`MapRef`](crate::manifest::MapRef).
     pub maps: &'a [MapInfo],
     /// Whether there is a perf event array [`EVENTS_MAP`].
@@ -60,12 +67,21 @@ pub struct ProgramCode<'a> {
     pub bytecode: &'a Bytecode,
 }
 
+/// One callback of an object.
+pub struct CallbackCode<'a> {
+    /// Its symbol, which no program has.
+    pub symbol: &'a str,
+    /// Its code.
+    pub bytecode: &'a Bytecode,
+}
+
 /// Writes the object.
 pub fn write_object(spec: &ObjectSpec) -> Vec<u8> {
     let mut writer = Writer::new(spec);
     writer.license();
     writer.maps();
     writer.counters();
+    writer.callbacks();
     writer.programs();
     writer.finish()
 }
@@ -135,6 +151,8 @@ struct Writer<'a> {
     prototype: TypeId,
     symbols: HashMap<MapAddrOf, SymbolId>,
     counters: Option<SymbolId>,
+    /// The section of callbacks.
+    text: Option<SymbolId>,
     infos: Vec<SectionInfo>,
 }
 
@@ -145,8 +163,8 @@ impl<'a> Writer<'a> {
         let int = btf.int("int", 4, true);
         let context = btf.pointer(btf::VOID);
         let prototype = btf.prototype(int, &[("ctx", context)]);
-        let (symbols, counters, infos) = (HashMap::new(), None, Vec::new());
-        Self { spec, object, btf, int, prototype, symbols, counters, infos }
+        let (symbols, counters, text, infos) = (HashMap::new(), None, None, Vec::new());
+        Self { spec, object, btf, int, prototype, symbols, counters, text, infos }
     }
 
     fn license(&mut self) {
@@ -207,6 +225,64 @@ impl<'a> Writer<'a> {
         self.btf.data_section(COUNTERS_SECTION, bytes, &[SectionVar { var, offset: 0, size: bytes }]);
     }
 
+    /// As clang does with static functions: local symbols, referred to by section and offset.
+    fn callbacks(&mut self) {
+        let spec = self.spec;
+        if spec.callbacks.is_empty() {
+            return;
+        }
+        let section = self.object.add_section(Vec::new(), CALLBACKS_SECTION.into(), SectionKind::Text);
+        self.text = Some(self.object.section_symbol(section));
+        let mut info =
+            SectionInfo { name: self.btf.string(CALLBACKS_SECTION), functions: Vec::new(), lines: Vec::new() };
+        let pointer = self.btf.pointer(btf::VOID);
+        let params = ["map", "key", "value", "ctx"].map(|name| (name, pointer));
+        let prototype = self.btf.prototype(self.int, &params);
+        for callback in &spec.callbacks {
+            let function = self.btf.function(callback.symbol, prototype, Linkage::Static);
+            self.function(section, &mut info, callback.symbol, callback.bytecode, function, SymbolScope::Compilation);
+        }
+        self.infos.push(info);
+    }
+
+    /// Bytes from the start of `.text` to a callback.
+    fn callback_offset(&self, callback: u32) -> u32 {
+        self.spec.callbacks[..callback as usize].iter().map(|before| before.bytecode.bytes.len() as u32).sum()
+    }
+
+    /// Appends the code of a program or callback to a section.
+    fn function(
+        &mut self,
+        section: SectionId,
+        info: &mut SectionInfo,
+        name: &str,
+        code: &Bytecode,
+        function: TypeId,
+        scope: SymbolScope,
+    ) {
+        let bytes = self.with_callback_offsets(code);
+        let start = self.object.append_section_data(section, &bytes, SLOT_BYTES as u64);
+        let place = SymbolSection::Section(section);
+        let symbol = Symbol { scope, ..symbol(name, start, bytes.len() as u64, SymbolKind::Text, place) };
+        self.object.add_symbol(symbol);
+        info.functions.push((start as u32, function));
+        self.lines(info, start, code);
+        for reloc in &code.relocs {
+            self.relocate(section, start + (reloc.slot * SLOT_BYTES) as u64, reloc.target);
+        }
+    }
+
+    fn with_callback_offsets(&self, code: &Bytecode) -> Vec<u8> {
+        let mut bytes = code.bytes.clone();
+        for reloc in &code.relocs {
+            if let RelocTarget::Callback(callback) = reloc.target {
+                let constant = reloc.slot * SLOT_BYTES + CONSTANT_IN_SLOT;
+                bytes[constant..constant + 4].copy_from_slice(&self.callback_offset(callback).to_le_bytes());
+            }
+        }
+        bytes
+    }
+
     fn programs(&mut self) {
         let mut names: Vec<&str> = Vec::new();
         for program in &self.spec.programs {
@@ -222,17 +298,8 @@ impl<'a> Writer<'a> {
         let mut info = SectionInfo { name: self.btf.string(name), functions: Vec::new(), lines: Vec::new() };
         let spec = self.spec;
         for program in spec.programs.iter().filter(|program| program.section == name) {
-            let bytes = &program.bytecode.bytes;
-            let start = self.object.append_section_data(section, bytes, SLOT_BYTES as u64);
-            let place = SymbolSection::Section(section);
-            let symbol = symbol(program.symbol, start, bytes.len() as u64, SymbolKind::Text, place);
-            self.object.add_symbol(symbol);
-            info.functions.push((start as u32, self.btf.function(program.symbol, self.prototype)));
-            self.lines(&mut info, start, program.bytecode);
-            for reloc in &program.bytecode.relocs {
-                let offset = start + (reloc.slot * SLOT_BYTES) as u64;
-                self.relocate(section, offset, reloc.target);
-            }
+            let function = self.btf.function(program.symbol, self.prototype, Linkage::Global);
+            self.function(section, &mut info, program.symbol, program.bytecode, function, SymbolScope::Dynamic);
         }
         self.infos.push(info);
     }
@@ -255,9 +322,10 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn relocate(&mut self, section: object::write::SectionId, offset: u64, target: RelocTarget) {
+    fn relocate(&mut self, section: SectionId, offset: u64, target: RelocTarget) {
         let symbol = match target {
             RelocTarget::Map(map) => self.symbols[&map],
+            RelocTarget::Callback(_) => self.text.expect("a program with callbacks has a section for them"),
             RelocTarget::Counter(_) => self.counters.expect("a program with counters has a section for them"),
         };
         let flags = RelocationFlags::Elf { r_type: elf::R_BPF_64_64 };
@@ -291,10 +359,14 @@ fn symbol(name: &str, value: u64, size: u64, kind: SymbolKind, section: SymbolSe
 mod tests {
     use std::collections::HashSet;
 
-    use aya_obj::generated::{BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE};
+    use aya_obj::generated::{BPF_PSEUDO_FUNC, BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE};
 
     use super::*;
+    use crate::catalog::helpers::Helper;
     use crate::codegen_tests::{compile, page_fault};
+    use crate::ir::InstData;
+    use crate::ir::builder::FunctionBuilder;
+    use crate::ir::function::Type;
     use crate::read_object::read_programs;
 
     /// Two programs that share a section, and one with a section of its own.
@@ -305,8 +377,15 @@ mod tests {
         let code = compile(&page_fault::page_fault("any"));
         let programs = PROGRAMS.iter().map(|&(symbol, section)| ProgramCode { symbol, section, bytecode: &code });
         let (programs, maps, source) = (programs.collect(), [page_fault::faults_map()], page_fault::source());
-        let spec =
-            ObjectSpec { programs, maps: &maps, has_events: true, has_stacks: false, bss_size: 16, source: &source };
+        let spec = ObjectSpec {
+            programs,
+            callbacks: Vec::new(),
+            maps: &maps,
+            has_events: true,
+            has_stacks: false,
+            bss_size: 16,
+            source: &source,
+        };
         let object = write_object(&spec);
         (code, object)
     }
@@ -357,6 +436,7 @@ mod tests {
                 RelocTarget::Map(MapAddrOf::Events) => (BPF_PSEUDO_MAP_FD, 11, 0),
                 RelocTarget::Map(MapAddrOf::Stacks) => unreachable!("the program takes no stacks"),
                 RelocTarget::Map(MapAddrOf::Script(_)) => (BPF_PSEUDO_MAP_FD, 10, 0),
+                RelocTarget::Callback(_) => unreachable!("the program has no loops"),
                 RelocTarget::Counter(offset) => (BPF_PSEUDO_MAP_VALUE, 12, offset as i32),
             };
             let second = function.instructions[reloc.slot + 1];
@@ -379,15 +459,71 @@ mod tests {
         assert_eq!(function.func_info.func_info.len(), 1);
     }
 
+    /// A program with a loop over the map, whose body is the second callback.
+    fn looping() -> Bytecode {
+        let mut builder = FunctionBuilder::new("begin");
+        let map = InstData::MapAddr { map: MapAddrOf::Script(crate::manifest::MapRef(0)) };
+        let map = builder.push(map, Type::Ptr);
+        let callback = builder.push(InstData::CallbackAddr { callback: 1 }, Type::Ptr);
+        let slot = builder.func_mut().create_slot(16);
+        let frame = builder.push(InstData::StackAddr { slot, offset: 0 }, Type::Ptr);
+        let flags = builder.iconst(0);
+        builder.call(Helper::ForEachMapElem, vec![map, callback, frame, flags]);
+        builder.ret();
+        compile(&builder.finish())
+    }
+
+    fn body(goes_on: bool) -> Bytecode {
+        let mut builder = FunctionBuilder::callback("body");
+        builder.leave(goes_on);
+        compile(&builder.finish())
+    }
+
+    #[test]
+    fn aya_puts_the_body_of_a_loop_behind_its_program() {
+        let (program, bodies) = (looping(), [body(true), body(false)]);
+        let callbacks = ["loop0", "loop1"].into_iter().zip(&bodies);
+        let bytes = write_object(&ObjectSpec {
+            programs: vec![ProgramCode { symbol: "begin", section: "raw_tp", bytecode: &program }],
+            callbacks: callbacks.map(|(symbol, bytecode)| CallbackCode { symbol, bytecode }).collect(),
+            maps: &[page_fault::faults_map()],
+            has_events: false,
+            has_stacks: false,
+            bss_size: 0,
+            source: &page_fault::source(),
+        });
+        let mut object = aya_obj::Object::parse(&bytes).expect("aya reads the object");
+        let maps = std::mem::take(&mut object.maps);
+        let of_code: HashSet<usize> = object.functions.keys().map(|&(section, _)| section).collect();
+        object.relocate_maps(maps.iter().map(|(name, map)| (name.as_str(), 10, map)), &of_code).expect("a map");
+        object.relocate_calls(&of_code).expect("a body");
+        let linked = &object.functions[&object.programs["begin"].function_key()];
+        let own = program.bytes.len() / SLOT_BYTES;
+        assert_eq!(linked.instructions.len(), own + bodies[1].bytes.len() / SLOT_BYTES);
+        assert_eq!(linked.instructions[own].imm, 1, "the second body says that the loop stops");
+        let slot = program.relocs.iter().find(|reloc| reloc.target == RelocTarget::Callback(1)).expect("a loop").slot;
+        let address = linked.instructions[slot];
+        assert_eq!((u32::from(address.src_reg()), address.imm), (BPF_PSEUDO_FUNC, (own - slot - 1) as i32));
+        let functions: Vec<u32> = linked.func_info.func_info.iter().map(|info| info.insn_off).collect();
+        assert_eq!(functions, [0, own as u32]);
+    }
+
     #[test]
     fn an_object_without_maps_is_one_too() {
         let source = SourceFile::new("empty.pf", "BEGIN {}");
-        let mut builder = crate::ir::builder::FunctionBuilder::new("begin");
+        let mut builder = FunctionBuilder::new("begin");
         builder.ret();
         let code = compile(&builder.finish());
         let programs = vec![ProgramCode { symbol: "begin", section: "raw_tp", bytecode: &code }];
-        let spec =
-            ObjectSpec { programs, maps: &[], has_events: false, has_stacks: false, bss_size: 0, source: &source };
+        let spec = ObjectSpec {
+            programs,
+            callbacks: Vec::new(),
+            maps: &[],
+            has_events: false,
+            has_stacks: false,
+            bss_size: 0,
+            source: &source,
+        };
         let object = write_object(&spec);
         let parsed = aya_obj::Object::parse(&object).expect("aya reads the object");
         assert!(parsed.maps.is_empty());

@@ -152,15 +152,17 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
-    /// Writes the maps' descriptors into the instructions.
+    /// Writes the maps' descriptors into the instructions, and puts the functions that a program
+    /// refers to behind it.
     fn relocate(&mut self) -> Result<(), Failure> {
         let definitions = self.object.maps.clone();
         let references = definitions
             .iter()
             .filter_map(|(symbol, map)| Some((symbol.as_str(), self.maps.get(symbol)?.fd().as_fd().as_raw_fd(), map)));
-        let no_text_sections = HashSet::new();
-        let relocated = self.object.relocate_maps(references, &no_text_sections);
-        relocated.map_err(|error| Failure::Object(error_chain(&error)))
+        let of_code: HashSet<usize> = self.object.functions.keys().map(|&(section, _)| section).collect();
+        let relocated = self.object.relocate_maps(references, &of_code);
+        let linked = relocated.and_then(|()| self.object.relocate_calls(&of_code));
+        linked.map_err(|error| Failure::Object(error_chain(&error)))
     }
 
     fn load(&self, program: &'a Program) -> Result<LoadedProgram<'a>, NotLoaded> {

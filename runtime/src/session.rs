@@ -47,11 +47,11 @@ pub trait Sink {
     /// As [`Sink::record`].
     fn map(&mut self, map: MapRef, data: &MapData, top: Option<u64>, div: Option<u64>) -> io::Result<()>;
 
-    /// The map that stacks in records and maps refer to; called once before all else, if there is one.
+    /// The map that stacks in records and maps refer to, if there is one; called once before all else.
     ///
     /// # Errors
     /// It cannot be kept.
-    fn stacks(&mut self, _map: &MapData) -> io::Result<()> {
+    fn stacks(&mut self, _map: Option<&MapData>) -> io::Result<()> {
         Ok(())
     }
 
@@ -197,9 +197,7 @@ impl<'a> Session<'a> {
             Some(events) => Rings::open(events, &cpus, settings.buffer_pages)?,
             None => Rings::none(),
         };
-        if let Some(stacks) = loader.stacks() {
-            sink.stacks(stacks)?;
-        }
+        sink.stacks(loader.stacks())?;
         Ok(Self {
             artifact,
             loader,

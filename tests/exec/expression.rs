@@ -110,20 +110,20 @@ pub fn random(random: &mut Random, depth: usize, leaves: &mut Vec<Number>) -> Ex
             leaves.push(random_number(random));
             Expr::Leaf(leaves[leaves.len() - 1], leaves.len() - 1)
         }
-        2 => Expr::Unary(*random.one_of(UNARY), inner(random, leaves)),
+        2 => Expr::Unary(random.pick(UNARY), inner(random, leaves)),
         3 => Expr::Cast(random_type(random), inner(random, leaves)),
         4 => Expr::Ternary(inner(random, leaves), inner(random, leaves), inner(random, leaves)),
-        _ => Expr::Binary(*random.one_of(BINARY), inner(random, leaves), inner(random, leaves)),
+        _ => Expr::Binary(random.pick(BINARY), inner(random, leaves), inner(random, leaves)),
     }
 }
 
 fn random_type(random: &mut Random) -> Type {
-    Type { bits: *random.one_of(&[8, 16, 32, 64, 64]), signed: random.percent(50) }
+    Type { bits: random.pick(&[8, 16, 32, 64, 64]), signed: random.percent(50) }
 }
 
 fn random_number(random: &mut Random) -> Number {
     let ty = random_type(random);
-    let value = if random.percent(70) { *random.one_of(EDGES) } else { i128::from(random.number()) };
+    let value = if random.percent(70) { random.pick(EDGES) } else { i128::from(random.number()) };
     Number { ty, value: ty.wrap(value) }
 }
 

@@ -36,7 +36,7 @@ impl Case {
     pub fn write(&self, form: Form, hidden: &dyn Fn(Number, usize) -> String) -> Option<String> {
         let leaf = |number: Number, place: usize| match form {
             Form::Hidden => hidden(number, place),
-            Form::Mixed if place % 2 == 0 => hidden(number, place),
+            Form::Mixed if place.is_multiple_of(2) => hidden(number, place),
             _ => number.literal(),
         };
         let is_possible = form == Form::Hidden || !self.expr.divides_by_zero();

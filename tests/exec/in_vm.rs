@@ -105,10 +105,6 @@ fn none<T>() -> Result<T, Unavailable> {
 }
 
 impl KernelInfo for Record<'_> {
-    fn possible_cpus(&self) -> u32 {
-        1
-    }
-
     fn tracepoint(&self, _: &str, _: &str) -> Result<TracepointFormat, Unavailable> {
         let field = |(place, number): (usize, &Number)| TracepointField {
             name: format!("f{place}"),
@@ -142,11 +138,19 @@ impl KernelInfo for Record<'_> {
         none()
     }
 
+    fn symbol_address(&self, _: &str) -> Result<u64, Unavailable> {
+        none()
+    }
+
     fn offers(&self, _: &AttachSpec) -> Result<(), Unavailable> {
         Ok(())
     }
 
     fn release(&self) -> (u32, u32) {
         (6, 1)
+    }
+
+    fn possible_cpus(&self) -> u32 {
+        1
     }
 }

@@ -80,7 +80,7 @@ fn folded() -> Result<(), Failed> {
         let source = SourceFile::new("exec.pf", format!("BEGIN {{ @x = {expr}; }}"));
         let wrong = |diagnostics| format!("{expr} is refused: {diagnostics:?}");
         let script = parse(&source).map_err(wrong)?;
-        let ir = dump_ir(&script, &Kernel::new(), &Options::default(), Some("drop_unused_tests")).map_err(wrong)?;
+        let ir = dump_ir(&script, &Kernel::new(), &Options::default(), Some("fold_constants")).map_err(wrong)?;
         let stored = ir.lines().find_map(|line| line.trim().strip_prefix("map_store ")?.split(',').next());
         let stored = stored.ok_or_else(|| format!("{expr} is not stored:\n{ir}"))?;
         let expected = format!("{stored} = iconst {}", INT64.wrap(case.expr.evaluate().value));

@@ -114,7 +114,7 @@ fn mutated(text: String, words: &[String], random: &mut Random) -> String {
     let mut parts: Vec<&str> = split(&text);
     for _ in 0..1 + random.below(4) {
         let place = random.below(parts.len() + 1);
-        let word = if random.percent(30) { *random.one_of(SALT) } else { random.one_of(words).as_str() };
+        let word = if random.percent(30) { random.pick(SALT) } else { random.one_of(words).as_str() };
         match random.below(5) {
             0 if place < parts.len() => drop(parts.remove(place)),
             1 if place < parts.len() => parts[place] = word,

@@ -53,8 +53,13 @@ impl Generator<'_> {
             13 | 14 => format!("{}({})", self.random.one_of(&["-", "!", "~"]), self.int(depth - 1)),
             15 => format!("({})({})", self.random.one_of(INT_TYPES), self.int(depth - 1)),
             16 => self.text_comparison(depth),
+            17 if self.random.percent(20) => format!("({}).0", self.pair(depth - 1)),
             17 => self.counting(depth),
-            18 => self.asking_of_element(depth),
+            18 if self.random.percent(10) => self.pair_comparison(depth),
+            18 => match self.random.percent(50) {
+                true => self.asking_of_element(depth),
+                false => self.aggregation_read(depth),
+            },
             _ => self.map_read(Kind::Int, depth).unwrap_or_else(|| self.int_leaf()),
         }
     }
@@ -68,12 +73,16 @@ impl Generator<'_> {
         let dividend = self.int(depth - 1);
         let divisor = match self.random.percent(50) {
             true => self.changing_leaf(),
-            false => (*self.random.one_of(&LITERALS[1..])).to_owned(),
+            false => (self.random.pick(&LITERALS[1..])).to_owned(),
         };
         format!("({dividend} {} {divisor})", self.random.one_of(&["/", "%"]))
     }
 
     fn text_comparison(&mut self, depth: usize) -> String {
+        if self.random.percent(30) {
+            let most = 1 + self.random.below(40);
+            return format!("strncmp({}, {}, {most})", self.text(depth - 1), self.text(depth - 1));
+        }
         format!("({} {} {})", self.text(depth - 1), self.random.one_of(&["==", "!="]), self.text(depth - 1))
     }
 
@@ -87,21 +96,32 @@ impl Generator<'_> {
             },
             false => self.random.one_of(&variables).clone(),
         };
-        let operator = *self.random.one_of(&["++", "--"]);
+        let operator = self.random.pick(&["++", "--"]);
         if self.random.percent(50) { format!("({operator}{place})") } else { format!("({place}{operator})") }
     }
 
     fn asking_of_element(&mut self, depth: usize) -> String {
         let index = self.random.below(self.maps.len());
+        if !self.maps[index].keys.is_empty() && self.random.percent(25) {
+            return format!("len(@{})", self.maps[index].name);
+        }
         let element = self.element(index, depth - 1);
         format!("{}({element})", self.random.one_of(&["has_key", "delete"]))
     }
 
+    /// What an aggregation came to so far.
+    fn aggregation_read(&mut self, depth: usize) -> String {
+        match self.map_with(Value::is_aggregated_number) {
+            Some(index) => self.element(index, depth - 1),
+            None => self.int_leaf(),
+        }
+    }
+
     fn int_leaf(&mut self) -> String {
         match self.random.below(10) {
-            0..4 => (*self.random.one_of(LITERALS)).to_owned(),
+            0..4 => (self.random.pick(LITERALS)).to_owned(),
             4 if !self.params.is_empty() => self.random.one_of(&self.params).clone(),
-            5 => (*self.random.one_of(&["$#", "$1"])).to_owned(),
+            5 => (self.random.pick(&["$#", "$1"])).to_owned(),
             _ => self.changing_leaf(),
         }
     }
@@ -113,7 +133,7 @@ impl Generator<'_> {
             0..2 if !variables.is_empty() => self.random.one_of(&variables).clone(),
             2..5 if !self.scope.int_fields.is_empty() => self.random.one_of(&self.scope.int_fields).clone(),
             5 => self.map_read(Kind::Int, 0).unwrap_or_else(|| "pid".into()),
-            _ => (*self.random.one_of(&self.scope.builtins)).to_owned(),
+            _ => (self.random.pick(&self.scope.builtins)).to_owned(),
         }
     }
 
@@ -124,13 +144,35 @@ impl Generator<'_> {
             0 | 1 => format!("\"{}\"", self.random.one_of(TEXTS)),
             2 | 3 if !variables.is_empty() => self.random.one_of(&variables).clone(),
             4 | 5 if !self.scope.text_fields.is_empty() => self.random.one_of(&self.scope.text_fields).clone(),
-            6 if depth > 0 => format!("{}({})", self.random.one_of(&["str", "kstr"]), self.int(depth - 1)),
+            6 if depth > 0 => {
+                let most = self.random.pick(&["", ", 3", ", 16"]);
+                format!("{}({}{most})", self.random.one_of(&["str", "kstr"]), self.int(depth - 1))
+            }
             7 => self.map_read(Kind::Text, depth.saturating_sub(1)).unwrap_or_else(|| "comm".into()),
             8 if depth > 0 => {
                 format!("({} ? {} : {})", self.int(depth - 1), self.text(depth - 1), self.text(depth - 1))
             }
+            9 if depth > 0 && self.random.percent(50) => format!("({}).1", self.pair(depth - 1)),
             9 => "probe".into(),
             _ => "comm".into(),
+        }
+    }
+
+    fn pair_comparison(&mut self, depth: usize) -> String {
+        format!("({} {} {})", self.pair(depth - 1), self.random.one_of(&["==", "!="]), self.pair(depth - 1))
+    }
+
+    /// A tuple of an integer and a string.
+    fn pair(&mut self, depth: usize) -> String {
+        let variables = self.scope.variables_of(Kind::Pair);
+        let depth = depth.min(2);
+        match self.random.below(6) {
+            0 | 1 if !variables.is_empty() => self.random.one_of(&variables).clone(),
+            2 => self.map_read(Kind::Pair, depth.saturating_sub(1)).unwrap_or_else(|| "(pid, comm)".into()),
+            3 if depth > 0 => {
+                format!("({} ? {} : {})", self.int(depth - 1), self.pair(depth - 1), self.pair(depth - 1))
+            }
+            _ => format!("({}, {})", self.int(depth), self.text(depth)),
         }
     }
 
@@ -139,6 +181,7 @@ impl Generator<'_> {
         match kind {
             Kind::Int => self.int(depth),
             Kind::Text => self.text(depth),
+            Kind::Pair => self.pair(depth),
         }
     }
 
@@ -151,7 +194,7 @@ impl Generator<'_> {
     /// A map that holds what is wanted.
     pub fn map_with(&mut self, is_wanted: impl Fn(Value) -> bool) -> Option<usize> {
         let fitting: Vec<usize> = (0..self.maps.len()).filter(|&index| is_wanted(self.maps[index].value)).collect();
-        (!fitting.is_empty()).then(|| *self.random.one_of(&fitting))
+        (!fitting.is_empty()).then(|| self.random.pick(&fitting))
     }
 
     /// `@m[key]` of the map of that index.
@@ -167,6 +210,6 @@ impl Generator<'_> {
 
     /// A declared type for an integer variable.
     pub fn int_type(&mut self) -> &'static str {
-        *self.random.one_of(INT_TYPES)
+        self.random.pick(INT_TYPES)
     }
 }

@@ -65,6 +65,10 @@ impl KernelInfo for FixedKernel {
         ])
     }
 
+    fn symbol_address(&self, _: &str) -> Result<u64, Unavailable> {
+        Ok(0xffff_ffff_8100_0000)
+    }
+
     fn offers(&self, _: &AttachSpec) -> Result<(), Unavailable> {
         Ok(())
     }

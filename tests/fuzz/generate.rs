@@ -35,6 +35,7 @@ const ARGUMENTS: &[&str] = &["arg0", "arg1", "arg2", "arg3", "arg4", "arg5"];
 const RAW_TRACEPOINTS: &[&str] = &["sched_switch", "sched_process_exec", "sys_enter", "sched_wakeup"];
 const KERNEL_FUNCTIONS: &[&str] = &["handle_mm_fault", "vfs_read", "do_exit"];
 const SOFTWARE_EVENTS: &[&str] = &["page-faults", "cpu-clock", "context-switches", "faults", "cs", "dummy"];
+const KEYS: &[Kind] = &[Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Text, Kind::Text, Kind::Pair];
 const AGGREGATIONS: &[&str] = &["count", "sum", "min", "max", "avg", "stats", "hist", "lhist"];
 
 /// The script of that seed.
@@ -72,8 +73,8 @@ impl Generator<'_> {
     fn declare_params(&mut self, text: &mut String) {
         for _ in 0..self.random.below(3) {
             let name = self.fresh("p");
-            let ty = *self.random.one_of(&["", ": uint64", ": int64", ": uint8", ": int32"]);
-            let range = *self.random.one_of(&["", " in 1..", " in 1..=100"]);
+            let ty = self.random.pick(&["", ": uint64", ": int64", ": uint8", ": int32"]);
+            let range = self.random.pick(&["", " in 1..", " in 1..=100"]);
             let default = 1 + self.random.below(100);
             let _ = writeln!(text, "param {name}{ty} = {default}{range};");
             self.params.push(name);
@@ -101,12 +102,12 @@ impl Generator<'_> {
     }
 
     fn map(&mut self) -> Map {
-        let parts = *self.random.one_of(&[0, 1, 1, 1, 2, 2, 3]);
-        let keys = (0..parts).map(|_| if self.random.percent(75) { Kind::Int } else { Kind::Text }).collect();
+        let parts = self.random.pick(&[0, 1, 1, 1, 2, 2, 3]);
+        let keys = (0..parts).map(|_| self.random.pick(KEYS)).collect();
         let value = match self.random.below(10) {
             0..6 => Value::Data(Kind::Int),
-            6 => Value::Data(Kind::Text),
-            _ => Value::Aggregate(*self.random.one_of(AGGREGATIONS)),
+            6 => Value::Data(self.random.pick(&[Kind::Text, Kind::Pair])),
+            _ => Value::Aggregate(self.random.pick(AGGREGATIONS)),
         };
         let name = if self.maps.is_empty() && self.random.percent(20) { String::new() } else { self.fresh("m") };
         Map { name, keys, value }
@@ -139,12 +140,12 @@ impl Generator<'_> {
 
     fn once(&mut self) -> String {
         self.scope.has_stacks = false;
-        (*self.random.one_of(&["BEGIN", "END", "begin", "end"])).to_owned()
+        (self.random.pick(&["BEGIN", "END", "begin", "end"])).to_owned()
     }
 
     fn software(&mut self) -> String {
-        let kind = *self.random.one_of(&["software", "s"]);
-        let event = *self.random.one_of(SOFTWARE_EVENTS);
+        let kind = self.random.pick(&["software", "s"]);
+        let event = self.random.pick(SOFTWARE_EVENTS);
         let point = format!("{kind}:{event}:{}", 1 + self.random.below(1000));
         match self.random.below(4) {
             0 => format!("kprobe:handle_mm_fault or {point}"),
@@ -155,7 +156,7 @@ impl Generator<'_> {
 
     /// Any of the kernel's tracepoints; its fields can be used.
     fn tracepoint(&mut self) -> String {
-        let kind = *self.random.one_of(&["tracepoint", "t"]);
+        let kind = self.random.pick(&["tracepoint", "t"]);
         let all = self.kernel.tracepoints();
         let found = (!all.is_empty()).then(|| self.random.one_of(&all).clone());
         let (category, name) = found.unwrap_or_else(|| ("sched".into(), "sched_switch".into()));
@@ -175,13 +176,13 @@ impl Generator<'_> {
 
     fn raw_tracepoint(&mut self) -> String {
         self.scope.builtins.extend(&ARGUMENTS[..2]);
-        let kind = *self.random.one_of(&["rawtracepoint", "rt"]);
+        let kind = self.random.pick(&["rawtracepoint", "rt"]);
         format!("{kind}:{}", self.random.one_of(RAW_TRACEPOINTS))
     }
 
     fn timer(&mut self) -> String {
-        let kind = *self.random.one_of(&["interval", "i", "profile", "p"]);
-        let unit = *self.random.one_of(&["s", "ms", "hz"]);
+        let kind = self.random.pick(&["interval", "i", "profile", "p"]);
+        let unit = self.random.pick(&["s", "ms", "hz"]);
         format!("{kind}:{unit}:{}", 1 + self.random.below(100))
     }
 
@@ -214,6 +215,7 @@ impl Generator<'_> {
             let write = match self.maps[index].value {
                 Value::Data(Kind::Text) => format!("{} = comm", self.element(index, 1)),
                 Value::Data(Kind::Int) => format!("{} = pid", self.element(index, 1)),
+                Value::Data(Kind::Pair) => format!("{} = (pid, comm)", self.element(index, 1)),
                 Value::Aggregate(_) => self.write_map(index, 1),
             };
             writes = format!("{writes} {write};");

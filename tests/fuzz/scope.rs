@@ -8,6 +8,8 @@ pub enum Kind {
     Int,
     /// A string.
     Text,
+    /// A tuple of an integer and a string.
+    Pair,
 }
 
 /// What a map holds.
@@ -17,6 +19,13 @@ pub enum Value {
     Data(Kind),
     /// What the function of that name gathers.
     Aggregate(&'static str),
+}
+
+impl Value {
+    /// Whether it is an aggregation that can be read as an integer.
+    pub fn is_aggregated_number(self) -> bool {
+        matches!(self, Self::Aggregate("count" | "sum" | "min" | "max" | "avg"))
+    }
 }
 
 /// A map.
@@ -32,9 +41,9 @@ pub struct Map {
 pub struct Scope {
     /// Builtins that are integers.
     pub builtins: Vec<&'static str>,
-    /// Fields of the context that are integers, as written.
+    /// Fields of the context and parts of a loop's element that are integers, as written.
     pub int_fields: Vec<String>,
-    /// Fields of the context that are strings, as written.
+    /// The same of strings.
     pub text_fields: Vec<String>,
     /// Whether there are `kstack` and `ustack`.
     pub has_stacks: bool,

@@ -1,7 +1,7 @@
 //! Statements and blocks.
 
 use super::generate::{Generator, TEXT_BYTES};
-use super::scope::{Kind, Value};
+use super::scope::{Kind, Map, Value};
 
 /// How deep the expressions of a statement are.
 const DEPTH: usize = 3;
@@ -31,6 +31,7 @@ impl Generator<'_> {
             return self.nested(nesting + 1);
         }
         let plain = match self.random.below(20) {
+            0 if self.random.percent(30) => self.pair_variable(),
             0..3 => self.variable(),
             3 => self.declaration(),
             4..9 => self.map_statement(),
@@ -41,7 +42,7 @@ impl Generator<'_> {
             15 => self.int(DEPTH),
             16 if self.random.percent(20) => self.exit(),
             17 if self.random.percent(20) => "return".into(),
-            18 if self.scope.loops > 0 => (*self.random.one_of(&["break", "continue"])).to_owned(),
+            18 if self.scope.loops > 0 => (self.random.pick(&["break", "continue"])).to_owned(),
             _ => self.map_statement(),
         };
         plain + ";"
@@ -52,6 +53,7 @@ impl Generator<'_> {
             0..4 => self.if_else(nesting),
             4..6 => format!("every {} of {} {}", self.step(), self.int(DEPTH), self.block(nesting)),
             6 | 7 if self.scope.loops < 2 => self.for_range(nesting),
+            9 if self.scope.loops < 2 => self.for_map(nesting).unwrap_or_else(|| self.block(nesting)),
             8 if self.scope.loops < 2 => format!("unroll ({}) {}", 1 + self.random.below(4), self.block(nesting)),
             _ => self.block(nesting),
         }
@@ -72,7 +74,7 @@ impl Generator<'_> {
     fn step(&mut self) -> String {
         match self.random.percent(30) && !self.params.is_empty() {
             true => self.random.one_of(&self.params).clone(),
-            false => (*self.random.one_of(&["1", "2", "3", "7", "50", "64", "1000003", "9223372036854775807"])).into(),
+            false => (self.random.pick(&["1", "2", "3", "7", "50", "64", "1000003", "9223372036854775807"])).into(),
         }
     }
 
@@ -85,6 +87,57 @@ impl Generator<'_> {
         self.scope.loops -= 1;
         self.scope.variables.pop();
         format!("for (${name} : {low}..{}) {body}", low + rounds)
+    }
+
+    /// A loop over a map, if there is one to go through.
+    fn for_map(&mut self, nesting: usize) -> Option<String> {
+        let is_readable = |value: Value| matches!(value, Value::Data(_)) || value.is_aggregated_number();
+        let has_elements = |map: &Map| is_readable(map.value) && !map.keys.is_empty();
+        let fitting: Vec<Map> = self.maps.iter().filter(|map| has_elements(map)).cloned().collect();
+        let map = fitting.get(self.random.below(fitting.len().max(1)))?.clone();
+        let name = self.fresh("kv");
+        let (ints, texts) = (self.scope.int_fields.len(), self.scope.text_fields.len());
+        self.parts_of_element(&name, &map);
+        self.scope.loops += 1;
+        let body = self.block(nesting);
+        self.scope.loops -= 1;
+        self.scope.int_fields.truncate(ints);
+        self.scope.text_fields.truncate(texts);
+        Some(format!("for (${name} : @{}) {body}", map.name))
+    }
+
+    fn parts_of_element(&mut self, name: &str, map: &Map) {
+        // In a key a pair stands for its two parts.
+        let keys = map.keys.iter().flat_map(|&kind| match kind {
+            Kind::Pair => vec![Kind::Int, Kind::Text],
+            kind => vec![kind],
+        });
+        let keys: Vec<Kind> = keys.collect();
+        for (index, kind) in keys.iter().enumerate() {
+            let part = if keys.len() == 1 { format!("${name}.0") } else { format!("${name}.0.{index}") };
+            self.part_of_element(part, *kind);
+        }
+        let kind = if let Value::Data(kind) = map.value { kind } else { Kind::Int };
+        self.part_of_element(format!("${name}.1"), kind);
+    }
+
+    fn part_of_element(&mut self, part: String, kind: Kind) {
+        match kind {
+            Kind::Int => self.scope.int_fields.push(part),
+            Kind::Text => self.scope.text_fields.push(part),
+            Kind::Pair => {
+                self.scope.int_fields.push(format!("{part}.0"));
+                self.scope.text_fields.push(format!("{part}.1"));
+            }
+        }
+    }
+
+    /// Assigned once: another tuple might have a longer string.
+    fn pair_variable(&mut self) -> String {
+        let value = self.value(Kind::Pair, 2);
+        let name = self.fresh("v");
+        self.scope.variables.push((name.clone(), Kind::Pair));
+        format!("${name} = {value}")
     }
 
     /// A first or another assignment to a variable.
@@ -125,7 +178,7 @@ impl Generator<'_> {
         let element = self.element(index, depth.min(2));
         match self.maps[index].value {
             Value::Aggregate(function) => format!("{element} = {}", self.aggregation(function, depth)),
-            Value::Data(Kind::Text) => format!("{element} = {}", self.text(depth)),
+            Value::Data(kind @ (Kind::Text | Kind::Pair)) => format!("{element} = {}", self.value(kind, depth)),
             Value::Data(Kind::Int) => match self.random.below(6) {
                 0 | 1 => format!("{element}{}", self.random.one_of(&["++", "--"])),
                 2 => format!("{element} {}= {}", self.random.one_of(COMPOUND), self.int(depth)),
@@ -153,11 +206,18 @@ impl Generator<'_> {
 
     fn shown(&mut self, place: usize) -> String {
         let value = match self.random.below(10) {
-            0 if self.scope.has_stacks => (*self.random.one_of(&["kstack", "ustack"])).to_owned(),
+            0 if self.scope.has_stacks => (self.random.pick(&["kstack", "ustack"])).to_owned(),
             1..4 => self.text(DEPTH),
+            4 => self.symbol(),
+            5 => self.value(Kind::Pair, 2),
             _ => self.int(DEPTH),
         };
         format!("f{place} = {value}")
+    }
+
+    /// An address by its name.
+    fn symbol(&mut self) -> String {
+        format!("{}({})", self.random.one_of(&["ksym", "usym"]), self.int(1))
     }
 
     fn printf(&mut self) -> String {
@@ -166,10 +226,15 @@ impl Generator<'_> {
         for _ in 0..self.random.below(4) {
             let is_text = self.random.percent(30);
             let conversion = match is_text {
-                true => *self.random.one_of(&["%s", "%-16s", "%.3s"]),
-                false => *self.random.one_of(&["%d", "%u", "%x", "%08llx", "%-5ld", "%i"]),
+                true => self.random.pick(&["%s", "%-16s", "%.3s"]),
+                false => self.random.pick(&["%d", "%u", "%x", "%08llx", "%-5ld", "%i"]),
             };
-            let value = if is_text { self.text(DEPTH) } else { self.int(DEPTH) };
+            let value = match is_text {
+                true if self.random.percent(20) => self.symbol(),
+                true if self.random.percent(20) => self.value(Kind::Pair, 2),
+                true => self.text(DEPTH),
+                false => self.int(DEPTH),
+            };
             format = format + " " + conversion;
             arguments = arguments + ", " + &value;
         }

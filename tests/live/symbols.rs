@@ -42,6 +42,13 @@ pub fn user_stack() -> Result<(), Failed> {
     expect(&finished, "\n]: 1\n")
 }
 
+/// An address of a process has a name also when it is printed after the process's end.
+pub fn user_symbol() -> Result<(), Failed> {
+    let script = r#"tracepoint:exceptions:page_fault_user /comm == "page_fault_gen"/ { @[usym(args.ip)] = count(); }"#;
+    let (finished, _) = traced(script)?;
+    expect(&finished, "@[page_fault_gen::touch]: 2000\n")
+}
+
 /// The kernel's functions have names.
 pub fn kernel_stack() -> Result<(), Failed> {
     let script = r#"rawtracepoint:sched_process_exit /comm == "page_fault_gen"/ { printf("%s", kstack); }"#;

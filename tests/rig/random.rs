@@ -34,4 +34,9 @@ impl Random {
     pub fn one_of<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
         &choices[self.below(choices.len())]
     }
+
+    /// The same of things that are copied.
+    pub fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+        *self.one_of(choices)
+    }
 }

@@ -85,6 +85,23 @@ pub const CASES: &[Case] = &[
         check: |seen| shown(seen, &["@[kprobe:handle_mm_fault]: "]),
     },
     Case {
+        name: "map_loop",
+        // The first round must not stand for all, nor some round for an empty map's none.
+        commands: r#"pfscript -e 'interval:ms:100 {
+                         @m[1] = 10; @m[2] = 20; @m[3] = 30; @none[1] = 1; delete(@none[1]);
+                         $n = 0; $s = "a"; $pairs = 0; $kept = 5;
+                         for ($kv : @m) { $n++; $s = $s == "a" ? "b" : "a"; if ($n == 2) { break; } }
+                         for ($kv : @none) { $kept = 0; }
+                         for ($a : @m) { for ($b : @m) { if ($a.0 < $b.0) { $pairs++; printf("%d\n", $pairs); } } }
+                         printf("n=%d s=%s kept=%d pairs=%d\n", $n, $s, $kept, $pairs);
+                         for ($kv : @m) { exit(); }
+                         printf("never\n"); }'; echo "exit=$?""#,
+        check: |seen| match seen.lines.iter().any(|line| line.contains("never")) {
+            true => Err("a program went on behind its end".to_owned()),
+            false => shown(seen, &["n=2 s=a kept=5 pairs=3", "exit=0"]),
+        },
+    },
+    Case {
         name: "hardware",
         commands: r#"pfscript -e 'hardware:cpu-cycles:1000000 { @ = count(); }' --duration 1s; echo "exit=$?""#,
         // An emulated machine may have no counters: then that must be said.

@@ -39,19 +39,24 @@ pub(super) fn arrange(
 enum Piece {
     Block(Block),
     Split(Block, usize),
-    Exit,
+    Exit { code: i32 },
 }
 
 fn pieces(blocks: &[Block], selected: &SecondaryMap<Block, Option<Selected>>) -> Vec<Piece> {
     let mut pieces = Vec::new();
-    let mut returns = false;
+    let mut exits: Vec<Piece> = Vec::new();
     for &block in blocks {
         let Some(chosen) = &selected[block] else { continue };
-        returns |= chosen.edges.iter().any(|(target, _)| *target == Target::Exit);
+        for (target, _) in &chosen.edges {
+            match *target {
+                Target::Exit { code } if !exits.contains(&Piece::Exit { code }) => exits.push(Piece::Exit { code }),
+                _ => {}
+            }
+        }
         pieces.push(Piece::Block(block));
         pieces.extend((0..chosen.splits.len()).map(|index| Piece::Split(block, index)));
     }
-    pieces.extend(returns.then_some(Piece::Exit));
+    pieces.append(&mut exits);
     pieces
 }
 
@@ -65,7 +70,7 @@ fn layout(func: &Function, selected: &SecondaryMap<Block, Option<Selected>>) -> 
                 let split = selected[from].as_ref().map(|chosen| &chosen.splits[index]);
                 is_cold(from) || split.is_some_and(|split| is_cold(split.dest))
             }
-            Piece::Exit => false,
+            Piece::Exit { .. } => false,
         };
         if is_cold { &mut cold } else { &mut hot }.push(piece);
     }
@@ -85,8 +90,8 @@ impl Arrangement {
         let (params, successors) = match piece {
             Piece::Block(block) => self.append_block(block),
             Piece::Split(from, index) => (Vec::new(), vec![self.append_split(from, index)]),
-            Piece::Exit => {
-                self.append_return();
+            Piece::Exit { code } => {
+                self.append_return(code);
                 (Vec::new(), Vec::new())
             }
         };
@@ -100,7 +105,7 @@ impl Arrangement {
         let params = std::mem::take(&mut chosen.params);
         let number = |target| match target {
             Target::Block(dest) => self.numbers[&Piece::Block(dest)],
-            Target::Exit => self.numbers[&Piece::Exit],
+            Target::Exit { code } => self.numbers[&Piece::Exit { code }],
             Target::Split(index) => self.numbers[&Piece::Split(block, index)],
         };
         let edges = std::mem::take(&mut chosen.edges);
@@ -115,9 +120,9 @@ impl Arrangement {
     }
 
     /// The return belongs to no place of its own; it is shown with the program's start.
-    fn append_return(&mut self) {
+    fn append_return(&mut self, code: i32) {
         let span = self.code.insts.first().map_or_else(Span::default, |first| first.span);
-        self.code.insts.push(VInst { op: VOp::Return, operands: Vec::new(), span });
+        self.code.insts.push(VInst { op: VOp::Return { code }, operands: Vec::new(), span });
     }
 }
 

@@ -30,7 +30,7 @@ impl Reg {
     /// The register that takes a helper's argument `index`, from 0 to 4.
     pub fn argument(index: usize) -> Self {
         debug_assert!(index < 5, "a helper takes at most five arguments");
-        Self(1 + index as u8)
+        Self(R1.0 + index as u8)
     }
 
     /// Registers that a helper call leaves without a value, but for its result in `r0`.

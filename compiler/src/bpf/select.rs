@@ -30,8 +30,11 @@ pub fn select(func: &Function) -> VCode {
 pub(super) enum Target {
     /// To a block of the function.
     Block(Block),
-    /// To the only return; every `return` of the function jumps there.
-    Exit,
+    /// To the only return with that code; every `return` of the function jumps there.
+    Exit {
+        /// What is returned.
+        code: i32,
+    },
     /// To a block made for this edge alone: the index into [`Selected::splits`].
     Split(usize),
 }
@@ -97,7 +100,10 @@ impl<'a> Selector<'a> {
         }
         let mut params = Vec::new();
         if block == self.func.entry() {
-            reversed.extend(self.vregs[self.func.context()].map(|context| VInst::entry(context, self.span)));
+            let given: Vec<_> = self.func.blocks[block].params.iter().map(|&param| self.vregs[param]).collect();
+            if given.iter().any(Option::is_some) {
+                reversed.push(VInst::entry(&given, self.span));
+            }
         } else {
             params = self.params(block);
         }
@@ -136,12 +142,15 @@ impl<'a> Selector<'a> {
                 }
                 (edges, splits)
             }
-            InstData::Return => {
-                self.emit(VOp::Jump, []);
-                (vec![(Target::Exit, Vec::new())], Vec::new())
-            }
+            InstData::Return => self.exit(0),
+            InstData::Leave { goes_on } => self.exit(i32::from(!goes_on)),
             _ => unreachable!("a verified block ends in a terminator"),
         }
+    }
+
+    fn exit(&mut self, code: i32) -> (Vec<(Target, Vec<VReg>)>, Vec<Split>) {
+        self.emit(VOp::Jump, []);
+        (vec![(Target::Exit { code }, Vec::new())], Vec::new())
     }
 
     /// An edge out of a branch, split if its destination has other predecessors.
@@ -203,6 +212,7 @@ impl<'a> Selector<'a> {
             Some(&InstData::StackAddr { slot, offset }) => VOp::FrameAddr { offset: self.frame_offset(slot, offset) },
             Some(&InstData::MapAddr { map }) => VOp::MapAddr { map },
             Some(&InstData::CounterAddr { offset }) => VOp::CounterAddr { offset },
+            Some(&InstData::CallbackAddr { callback }) => VOp::CallbackAddr { callback },
             _ => return self.home(value),
         };
         let vreg = self.fresh();

@@ -27,7 +27,8 @@ impl Selector<'_> {
             InstData::Iconst { .. }
             | InstData::StackAddr { .. }
             | InstData::MapAddr { .. }
-            | InstData::CounterAddr { .. } => {} // computed anew before each use
+            | InstData::CounterAddr { .. }
+            | InstData::CallbackAddr { .. } => {} // computed anew before each use
             InstData::Binary { op, args: [a, b] } => {
                 let dst = self.result(result);
                 self.binary(*op, *a, *b, dst);

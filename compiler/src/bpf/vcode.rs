@@ -13,7 +13,7 @@ use std::ops::Range;
 use pfscript_grammar::Span;
 
 use super::inst::{AluOp, Cond, Size, Width};
-use super::regs::{R0, R1, Reg};
+use super::regs::{R0, Reg};
 use crate::catalog::helpers::Helper;
 use crate::ir::inst::MapAddrOf;
 
@@ -44,7 +44,7 @@ pub enum Base {
 /// What an instruction does; the comments name its operands in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VOp {
-    /// The program's start. Operands: the context (def).
+    /// The function's start. Operands: what it is given and uses (def).
     Entry,
     /// `dst = a op b`. Operands: a, b unless `imm` stands for it, dst (def, in the place of a).
     Alu {
@@ -81,6 +81,11 @@ pub enum VOp {
     CounterAddr {
         /// Bytes from the section's start.
         offset: u32,
+    },
+    /// `dst = callback`. Operands: dst (def).
+    CallbackAddr {
+        /// Index into the module's callbacks.
+        callback: u32,
     },
     /// `dst = *(base + offset)`. Operands: base if it is one, dst (def).
     Load {
@@ -143,8 +148,11 @@ pub enum VOp {
     },
     /// To the block's successor.
     Jump,
-    /// The program ends with 0.
-    Return,
+    /// The function ends.
+    Return {
+        /// With this in `r0`.
+        code: i32,
+    },
 }
 
 /// Where an operand must be.
@@ -229,9 +237,11 @@ impl VInst {
         !self.operands.iter().any(|operand| operand.access != Access::Use)
     }
 
-    /// The program's start, with the context in `r1`.
-    pub fn entry(context: VReg, span: Span) -> Self {
-        Self { op: VOp::Entry, operands: vec![Operand::writes_in(context, R1)], span }
+    /// The function's start, with what it is given in `r1`, `r2`, ...; what it does not use has no
+    /// register.
+    pub fn entry(params: &[Option<VReg>], span: Span) -> Self {
+        let given = |(index, param): (usize, &Option<VReg>)| Some(Operand::writes_in((*param)?, Reg::argument(index)));
+        Self { op: VOp::Entry, operands: params.iter().enumerate().filter_map(given).collect(), span }
     }
 
     /// A helper call.

@@ -39,10 +39,21 @@ pub enum FunctionKind {
         /// Of the kernel.
         kernel: bool,
     },
+    /// `strncmp(a, b, n)`
+    Strncmp,
+    /// `len(@m)`
+    Len,
     /// `getopt("name", default, "help")`
     Getopt,
     /// `nsecs(kind)`
     Nsecs,
+    /// `ksym(address)`, `usym(address)`
+    Symbol {
+        /// In the process.
+        user: bool,
+    },
+    /// `kaddr("name")`
+    Kaddr,
     /// `strftime("format", nsecs)`
     Strftime,
     /// `time("format")`
@@ -103,7 +114,22 @@ pub static FUNCTIONS: &[FunctionRow] = &[
     ),
     row("has_key", "has_key(@m, k)", "1 when the map has such an element", (1, 2), Kind::HasKey),
     row("hist", "@m[k] = hist(n)", "histogram of n by powers of two", (1, 1), Kind::Aggregate(Aggregation::Hist)),
-    row("kstr", "kstr(address)", "text at an address in the kernel", (1, 1), Kind::Str { kernel: true }),
+    row("kaddr", "kaddr(\"name\")", "the address of that name in the kernel", (1, 1), Kind::Kaddr),
+    row(
+        "kstr",
+        "kstr(address), kstr(address, most)",
+        "text at an address in the kernel, of at most so many bytes",
+        (1, 2),
+        Kind::Str { kernel: true },
+    ),
+    row(
+        "ksym",
+        "ksym(address)",
+        "the name of an address in the kernel, for %s in printf, emit and keys",
+        (1, 1),
+        Kind::Symbol { user: false },
+    ),
+    row("len", "len(@m)", "how many elements the map has", (1, 1), Kind::Len),
     row(
         "lhist",
         "@m[k] = lhist(n, min, max, step)",
@@ -123,13 +149,26 @@ pub static FUNCTIONS: &[FunctionRow] = &[
     ),
     row("printf", "printf(\"format\", a, b, ...)", "prints values by a format", (1, ANY), Kind::Printf),
     row("stats", "@m[k] = stats(n)", "count, average and sum of n", (1, 1), Kind::Aggregate(Aggregation::Stats)),
-    row("str", "str(address)", "text at an address in the process", (1, 1), Kind::Str { kernel: false }),
+    row(
+        "str",
+        "str(address), str(address, most)",
+        "text at an address in the process, of at most so many bytes",
+        (1, 2),
+        Kind::Str { kernel: false },
+    ),
     row(
         "strftime",
         "strftime(\"format\", nsecs)",
         "a moment as local time, for %s in printf and for emit",
         (2, 2),
         Kind::Strftime,
+    ),
+    row(
+        "strncmp",
+        "strncmp(a, b, n)",
+        "0 when the first n bytes of two texts are equal, else 1",
+        (3, 3),
+        Kind::Strncmp,
     ),
     row("sum", "@m[k] = sum(n)", "sum of n", (1, 1), Kind::Aggregate(Aggregation::Sum)),
     row(
@@ -138,6 +177,13 @@ pub static FUNCTIONS: &[FunctionRow] = &[
         "prints the time, as %H:%M:%S and a newline if not said otherwise",
         (0, 1),
         Kind::Time,
+    ),
+    row(
+        "usym",
+        "usym(address)",
+        "the name of an address in the process, for %s in printf, emit and keys",
+        (1, 1),
+        Kind::Symbol { user: true },
     ),
     row("zero", "zero(@m)", "sets all elements of a map to zero", (1, 1), Kind::Zero),
 ];

@@ -83,6 +83,8 @@ helpers! {
     ProbeReadKernelStr = 115, "probe_read_kernel_str", Visible;
     /// CLOCK_BOOTTIME, ns.
     KtimeGetBootNs = 125, "ktime_get_boot_ns", Changing;
+    /// Calls a callback for each element of a map; how many there were.
+    ForEachMapElem = 164, "for_each_map_elem", Visible;
     /// Address of a CPU's own value of a map's element, or null. Since Linux 5.19.
     MapLookupPercpuElem = 195, "map_lookup_percpu_elem", Changing;
 }

@@ -11,7 +11,11 @@ use crate::catalog::functions::{self, Aggregation, FUNCTIONS, FunctionKind, Func
 use crate::catalog::helpers::Helper;
 use crate::catalog::{codes, nearest};
 use crate::format;
+use crate::kernel::Unavailable;
 use crate::manifest::{Action, MapRef, MapValue};
+
+/// A string has fewer bytes than this.
+const MAX_STRING_LEN: i64 = 256;
 
 /// The most buckets of a linear histogram.
 const MAX_BUCKETS: u64 = 1000;
@@ -64,9 +68,16 @@ impl Checker<'_> {
         let (kind, ty) = match row.kind {
             FunctionKind::Delete => (ExprKind::MapDelete(self.element_argument(row, args, span)?), BOOL),
             FunctionKind::HasKey => (ExprKind::MapHasKey(self.element_argument(row, args, span)?), BOOL),
-            FunctionKind::Str { kernel } => return self.read_string(&args[0].value, !kernel, span),
+            FunctionKind::Str { kernel } => return self.read_string(args, !kernel, span),
+            FunctionKind::Len => (ExprKind::MapLen(self.map_with_key(row, &args[0])?), INT64),
+            FunctionKind::Strncmp => return self.strncmp(args, span),
             FunctionKind::Getopt => return self.getopt(args, span),
             FunctionKind::Nsecs => return self.nsecs_of(&args[0].value, span),
+            FunctionKind::Symbol { user } => {
+                let address = self.int_expr(&args[0].value)?;
+                return Ok(Expr { ty: Type::Symbol { user }, span, ..address });
+            }
+            FunctionKind::Kaddr => return self.kernel_address(&args[0].value, span),
             FunctionKind::Strftime => {
                 let format = self.literal_text(&args[0].value, "the format")?;
                 let moment = self.int_expr(&args[1].value)?;
@@ -86,18 +97,45 @@ impl Checker<'_> {
     }
 
     /// `str(x)` of a string literal or positional parameter is that text.
-    fn read_string(&mut self, addr: &ast::Expr, user: bool, span: Span) -> Checked<Expr> {
-        let addr = self.expr(addr)?;
-        if addr.ty.is_str() {
-            return Ok(addr);
+    fn read_string(&mut self, args: &[ast::Arg], user: bool, span: Span) -> Checked<Expr> {
+        let addr = self.expr(&args[0].value)?;
+        let most = args.get(1).map(|most| self.string_length(&most.value)).transpose()?;
+        match (&addr.kind, most) {
+            (ExprKind::Str(text), Some(most)) => {
+                // No character is cut in two.
+                let text = text[..text.floor_char_boundary(most as usize)].to_owned();
+                return Ok(Expr { kind: ExprKind::Str(text), ..addr });
+            }
+            (_, None) if addr.ty.is_str() => return Ok(addr),
+            _ => {}
         }
         // What the kernel's own types call text lies in the kernel.
         let user = user && addr.ty != Type::Pointer(Pointee::Text);
         if !addr.ty.is_int() && !matches!(addr.ty, Type::Pointer(_)) {
             return self.mismatch(&addr, "an address");
         }
-        let ty = Type::Str { len: DEFAULT_STRING_LEN };
+        // One byte more than the text, for the NUL that the kernel puts behind it.
+        let ty = Type::Str { len: most.map_or(DEFAULT_STRING_LEN, |most| most + 1) };
         Ok(Expr { kind: ExprKind::ReadStr { user, addr: Box::new(addr) }, ty, span })
+    }
+
+    fn string_length(&mut self, expr: &ast::Expr) -> Checked<u32> {
+        match self.positive_constant(expr, "the length of a string")? {
+            most @ 1..MAX_STRING_LEN => Ok(most as u32),
+            _ => self.error(codes::TOO_LONG, expr.span, format!("a string has at most {} bytes", MAX_STRING_LEN - 1)),
+        }
+    }
+
+    /// 0 when two texts begin alike.
+    fn strncmp(&mut self, args: &[ast::Arg], span: Span) -> Checked<Expr> {
+        let texts = [0, 1].map(|index| {
+            let text = self.data_expr(&args[index].value)?;
+            if text.ty.is_str() { Ok(text) } else { self.mismatch(&text, "a string") }
+        });
+        let most = self.string_length(&args[2].value);
+        let [lhs, rhs] = texts;
+        let (lhs, rhs, most) = (Box::new(lhs?), Box::new(rhs?), most?);
+        Ok(Expr { kind: ExprKind::BytesCompare { equal: false, most: Some(most), lhs, rhs }, ty: BOOL, span })
     }
 
     /// `f(@m[k])` or `f(@m, k)`.
@@ -126,6 +164,19 @@ impl Checker<'_> {
                 let diagnostic = Diagnostic::error(codes::TYPE_MISMATCH, arg.value.span, message);
                 Err(self.note(diagnostic.help(format!("it is called `{}`", row.syntax))))
             }
+        }
+    }
+
+    fn map_with_key(&mut self, row: &FunctionRow, arg: &ast::Arg) -> Checked<MapRef> {
+        let map = self.whole_map(row, arg)?;
+        match self.maps.key(map) {
+            Some([]) => {
+                let message = "this map has no key: it is one value, and has no elements to be counted";
+                self.error(codes::KEY_SHAPE, arg.value.span, message)
+            }
+            None if self.is_settled => self.never_written(map, arg.value.span),
+            // The key may be what is asked for here: `@m[len(@m)] = ...`.
+            Some(_) | None => Ok(map),
         }
     }
 
@@ -160,8 +211,12 @@ impl Checker<'_> {
             }
             FunctionKind::Delete
             | FunctionKind::Getopt
+            | FunctionKind::Strncmp
+            | FunctionKind::Len
             | FunctionKind::Nsecs
             | FunctionKind::Strftime
+            | FunctionKind::Symbol { .. }
+            | FunctionKind::Kaddr
             | FunctionKind::HasKey
             | FunctionKind::Str { .. }
             | FunctionKind::Aggregate(_) => {
@@ -187,6 +242,21 @@ impl Checker<'_> {
         match self.params.find(&name) {
             Some((ty, value)) => Ok(super::expr::param_constant(ty, &value, span)),
             None => Err(super::Reported), // its declaration was refused
+        }
+    }
+
+    fn kernel_address(&mut self, name: &ast::Expr, span: Span) -> Checked<Expr> {
+        let symbol = self.literal_text(name, "the name of a symbol")?;
+        match self.kernel.symbol_address(&symbol) {
+            Ok(address) => Ok(super::expr::int(address as i64, UINT64, span)),
+            Err(Unavailable::NotFound) => {
+                let message = format!("nothing in this kernel is called `{symbol}`");
+                self.error(codes::UNKNOWN_NAME, name.span, message)
+            }
+            Err(Unavailable::Unknown(why)) => {
+                let message = format!("the address of `{symbol}` cannot be learnt: {why}");
+                self.error(codes::UNKNOWN_NAME, name.span, message)
+            }
         }
     }
 
@@ -245,12 +315,24 @@ impl Checker<'_> {
         };
         self.function(callee, args, span)?;
         let value = match args.first() {
-            Some(value) => self.int_expr(&value.value)?,
-            None => super::expr::int(1, INT64, span),
+            Some(value) => self.int_expr(&value.value),
+            None => Ok(super::expr::int(1, INT64, span)),
+        };
+        if value.is_err() && !self.is_settled {
+            // It may be the map itself that the value is not known for.
+            let supposed = self.aggregation(*aggregation, &INT64, args, span)?;
+            self.suppose_value(element, supposed);
+        }
+        let value = match value {
+            Ok(value) => value,
+            // The place may have its errors too, and tell what the value is not known for.
+            Err(reported) => return self.element(element).and(Err(reported)),
         };
         let map_value = self.aggregation(*aggregation, &value.ty, args, span)?;
+        // Before the key, which may hold an element of this very map.
+        let map = self.map_named(&element.map);
+        self.learn_value(map, Value::Aggregate(map_value), span)?;
         let element = self.element(element)?;
-        self.learn_value(element.map, Value::Aggregate(map_value), span)?;
         Ok(Some(StmtKind::Aggregate { element, value }))
     }
 

@@ -1,6 +1,6 @@
 //! The maps: shapes learnt from every use, and their final layouts.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use pfscript_grammar::{Diagnostic, Span, ast};
 
@@ -21,6 +21,7 @@ const READ_AGGREGATION: (u32, u32) = (5, 19);
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MapTable {
     shapes: Vec<Shape>,
+    by_name: HashMap<String, usize>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +33,8 @@ struct Shape {
     value_span: Span,
     /// Something is assigned to an element, be its type known or not.
     is_assigned: bool,
+    /// What it holds if nothing else tells: integers, or such an aggregation of them.
+    supposed: Option<MapValue>,
     declared: Option<(MapKind, u32)>,
     /// A statement that writes to it is wrong.
     is_spoiled: bool,
@@ -49,8 +52,9 @@ pub enum Value {
 
 impl MapTable {
     fn find_or_add(&mut self, name: &ast::Ident) -> MapRef {
-        let found = self.shapes.iter().position(|shape| shape.name == name.name);
+        let found = self.by_name.get(&name.name).copied();
         let index = found.unwrap_or_else(|| {
+            self.by_name.insert(name.name.clone(), self.shapes.len());
             let shape = Shape {
                 name: name.name.clone(),
                 key: None,
@@ -58,6 +62,7 @@ impl MapTable {
                 value: None,
                 value_span: name.span,
                 is_assigned: false,
+                supposed: None,
                 declared: None,
                 is_spoiled: false,
                 span: name.span,
@@ -68,11 +73,16 @@ impl MapTable {
         MapRef(index as u32)
     }
 
-    /// Takes integers for a map that is only assigned values that depend on the map itself, as in
-    /// `@n = @n * 2 + 1`. Whether there was one.
+    /// Takes integers for a map that is only given values that depend on the map itself, as in
+    /// `@n = @n * 2 + 1` or `@n = max(@n + 1)`. Whether there was one.
     pub fn assume_integers(&mut self) -> bool {
         let unknown = self.shapes.iter_mut().find(|shape| shape.is_assigned && shape.value.is_none());
-        unknown.map(|shape| shape.value = Some(Value::Data(super::types::INT64))).is_some()
+        let Some(shape) = unknown else { return false };
+        shape.value = Some(match shape.supposed.take() {
+            Some(aggregation) => Value::Aggregate(aggregation),
+            None => Value::Data(super::types::INT64),
+        });
+        true
     }
 
     /// Lets nothing more be said about a map that a wrong statement would have written.
@@ -84,6 +94,11 @@ impl MapTable {
     /// What the map holds, as far as is known.
     pub fn value(&self, map: MapRef) -> Option<&Value> {
         self.shapes[map.0 as usize].value.as_ref()
+    }
+
+    /// The parts of the map's key, as far as is known.
+    pub fn key(&self, map: MapRef) -> Option<&[Type]> {
+        self.shapes[map.0 as usize].key.as_deref()
     }
 
     /// The final layouts, in the order of the [`MapRef`]s.
@@ -224,6 +239,13 @@ impl Checker<'_> {
         self.maps.shapes[map.0 as usize].is_assigned = true;
     }
 
+    /// `@m[key] = sum(x)`, where x is not known yet.
+    pub(super) fn suppose_value(&mut self, element: &ast::MapElement, value: MapValue) {
+        self.note_assigned(element);
+        let map = self.map_named(&element.map);
+        self.maps.shapes[map.0 as usize].supposed = Some(value);
+    }
+
     /// `@m[key]`: checks the key, and lets the map learn from it.
     pub(super) fn element(&mut self, element: &ast::MapElement) -> Checked<Element> {
         let map = self.map_named(&element.map);
@@ -341,7 +363,7 @@ impl Checker<'_> {
         Err(self.note(Diagnostic::error(codes::TYPE_MISMATCH, at, message).help(help)))
     }
 
-    fn never_written<T>(&mut self, map: MapRef, at: Span) -> Checked<T> {
+    pub(super) fn never_written<T>(&mut self, map: MapRef, at: Span) -> Checked<T> {
         if self.maps.shapes[map.0 as usize].is_spoiled {
             return Err(super::Reported);
         }

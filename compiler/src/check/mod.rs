@@ -10,15 +10,21 @@ mod call;
 mod constant;
 mod expr;
 mod fields;
+mod loops;
 mod maps;
+mod names;
+mod operators;
 pub mod params;
 pub mod program;
 mod record;
 mod scope;
 mod stmt;
+mod tuples;
 pub mod types;
 
 pub use self::maps::lhist_steps;
+use std::collections::HashMap;
+
 use pfscript_grammar::{Code, Diagnostic, Severity, Span, ast};
 
 use self::attach_point::Point;
@@ -140,7 +146,7 @@ impl<'a> Checker<'a> {
     }
 
     fn block(&mut self, block: &ast::Block) -> Vec<Stmt> {
-        self.probe.scopes.push(Vec::new());
+        self.probe.scopes.push(HashMap::new());
         let mut stmts = Vec::with_capacity(block.stmts.len());
         for stmt in &block.stmts {
             // An error is noted; the statements behind it are checked all the same.
@@ -228,6 +234,7 @@ impl<'a> Checker<'a> {
             Type::Str { .. } if wanted == "an integer" => {
                 diagnostic.help("strings can only be compared, `==` or `!=`, with other strings")
             }
+            Type::Symbol { .. } => diagnostic.help("keep the address, and name it where it is shown"),
             Type::Time => diagnostic.help("`nsecs` is the moment as a number; `time` is for emit()"),
             _ => diagnostic,
         }))
@@ -253,6 +260,7 @@ fn describe(ty: &Type) -> String {
         Type::Time | Type::Moment(_) => "a moment in time".into(),
         Type::Stack { .. } => "a stack".into(),
         Type::Tuple(_) => format!("a tuple {ty}"),
+        Type::Symbol { .. } => "a symbol".into(),
         Type::Pointer(_) => "an address".into(),
         Type::Struct(_) => "a structure".into(),
     }

@@ -105,6 +105,8 @@ pub enum ExprKind {
     MapLoad(Element),
     /// What an element's aggregation came to so far, of all CPUs.
     MapAggregated(Element),
+    /// How many elements a map has.
+    MapLen(MapRef),
     /// 1 when there is such an element.
     MapHasKey(Element),
     /// Removes the element; 1 when there was one.
@@ -149,6 +151,8 @@ pub enum ExprKind {
     BytesCompare {
         /// `==`, else `!=`.
         equal: bool,
+        /// Only so many bytes matter.
+        most: Option<u32>,
         /// Left operand.
         lhs: Box<Expr>,
         /// Right operand.
@@ -221,6 +225,15 @@ pub struct Stmt {
     pub span: Span,
 }
 
+/// A variable from outside a loop's body that the body uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OuterVar {
+    /// The variable.
+    pub var: Var,
+    /// The body changes it.
+    pub is_changed: bool,
+}
+
 /// The kinds of statements.
 #[derive(Clone, Debug)]
 pub enum StmtKind {
@@ -274,6 +287,17 @@ pub enum StmtKind {
         /// One past the last value.
         high: i64,
         /// Run for each value.
+        body: Vec<Stmt>,
+    },
+    /// `for ($kv : @m)`
+    ForMap {
+        /// The map.
+        map: MapRef,
+        /// The variable that holds key and value.
+        var: Var,
+        /// The variables from outside that the body uses.
+        outer: Vec<OuterVar>,
+        /// Run for each element.
         body: Vec<Stmt>,
     },
     /// `unroll(n)`

@@ -113,7 +113,7 @@ impl Checker<'_> {
     /// Lays out a record, or finds the one that the same call got for another attach point.
     pub(super) fn record(&mut self, action: Action, fields: Vec<(String, Expr)>, span: Span) -> StmtKind {
         let (layout, fields) = lay_out(action, fields, span);
-        let found = self.records.iter().position(|known| *known == layout);
+        let found = self.records.iter().position(|known| known.span == layout.span && *known == layout);
         let record = found.unwrap_or_else(|| {
             self.records.push(layout);
             self.records.len() - 1
@@ -128,7 +128,9 @@ fn lay_out(action: Action, fields: Vec<(String, Expr)>, span: Span) -> (RecordLa
     let mut values = Vec::with_capacity(fields.len());
     for (name, value) in fields {
         let place = match (&value.kind, value.ty.data()) {
-            (ExprKind::Int(number), _) => FieldPlace::Constant(Constant::Int(shown(*number, &value.ty))),
+            (ExprKind::Int(number), _) if value.ty.is_int() => {
+                FieldPlace::Constant(Constant::Int(shown(*number, &value.ty)))
+            }
             (ExprKind::Str(text), _) => FieldPlace::Constant(Constant::Str(text.clone())),
             (_, None) => FieldPlace::Timestamp,
             (_, Some(ty)) => {

@@ -3,16 +3,12 @@
 use pfscript_grammar::{Diagnostic, Span, ast};
 
 use super::constant::constant;
-use super::expr::converted;
 use super::maps::Value;
 use super::program::{AddResult, Expr, ExprKind, Stmt, StmtKind, Var};
-use super::types::{INT64, Type};
+use super::tuples::converted;
+use super::types::{INT64, Pointee, Type};
 use super::{Checked, Checker};
 use crate::catalog::codes;
-
-/// The most rounds of a loop and copies of an unrolled body.
-const MAX_ROUNDS: i64 = 1_000_000;
-const MAX_COPIES: i64 = 100;
 
 impl Checker<'_> {
     /// Checks a statement and adds what it becomes to `out`.
@@ -39,7 +35,7 @@ impl Checker<'_> {
             }
             ast::StmtKind::ForRange { var, low, high, body } => self.for_range(var, low, high, body)?,
             ast::StmtKind::Unroll { count, body } => self.unroll(count, body)?,
-            ast::StmtKind::ForMap { map, .. } => return self.not_supported(map.span, "a loop over a map"),
+            ast::StmtKind::ForMap { var, map, body } => self.for_map(var, map, body)?,
             ast::StmtKind::Return => StmtKind::Return,
             ast::StmtKind::Break => self.in_loop(StmtKind::Break, span)?,
             ast::StmtKind::Continue => self.in_loop(StmtKind::Continue, span)?,
@@ -124,12 +120,14 @@ impl Checker<'_> {
 
     fn plain_assign(&mut self, place: &ast::Expr, value: &ast::Expr, span: Span) -> Checked<StmtKind> {
         match &place.kind {
-            ast::ExprKind::Map(_) | ast::ExprKind::Var(_) => {
-                match self.data_expr(value) {
-                    Ok(value) => self.store(place, value, span),
-                    // The place may have its errors too.
-                    Err(reported) => self.keys_of(place).and(Err(reported)),
-                }
+            ast::ExprKind::Map(_) => match self.data_expr(value) {
+                Ok(value) => self.store(place, value, span),
+                // The place may have its errors too.
+                Err(reported) => self.keys_of(place).and(Err(reported)),
+            },
+            ast::ExprKind::Var(_) => {
+                let value = self.kept_expr(value)?;
+                self.store(place, value, span)
             }
             _ => self.not_a_place(place),
         }
@@ -137,7 +135,7 @@ impl Checker<'_> {
 
     fn keys_of(&mut self, place: &ast::Expr) -> Checked<Vec<Expr>> {
         match &place.kind {
-            ast::ExprKind::Map(element) => self.key_parts(&element.keys),
+            ast::ExprKind::Map(element) => Ok(self.element(element)?.key),
             _ => Ok(Vec::new()),
         }
     }
@@ -167,6 +165,13 @@ impl Checker<'_> {
     }
 
     fn set_variable(&mut self, var: Var, value: Expr) -> Checked<StmtKind> {
+        if self.probe.map_loops.iter().any(|map_loop| map_loop.var == var) {
+            let message =
+                format!("${} is the element that the loop is at, it cannot be changed", self.probe.vars[var].name);
+            let diagnostic = Diagnostic::error(codes::NOT_A_PLACE, value.span, message);
+            return Err(self.note(diagnostic.help("change the map's element, `@m[$kv.0] = ...`, or another variable")));
+        }
+        self.probe.note_use(var, true);
         let ty = self.probe.vars[var].ty.clone();
         let value = match (&ty, &value.ty) {
             (Type::Int { bytes: 8, .. }, Type::Int { .. }) => value,
@@ -182,6 +187,18 @@ impl Checker<'_> {
                 let diagnostic = Diagnostic::error(codes::TYPE_MISMATCH, value.span, message)
                     .help(format!("declare it with `let ${name}: {};`", value.ty));
                 return Err(self.note(diagnostic));
+            }
+            (Type::Pointer(_), Type::Int { .. } | Type::Pointer(Pointee::Unknown)) => value,
+            (Type::Pointer(known), Type::Pointer(found)) if known == found => value,
+            (Type::Pointer(_), Type::Pointer(_)) => {
+                let message = format!("${} points to something else than this", self.probe.vars[var].name);
+                let diagnostic = Diagnostic::error(codes::TYPE_MISMATCH, value.span, message)
+                    .also(self.probe.vars[var].span, "what it points to is said here");
+                return Err(self.note(diagnostic.help("use another variable, or a cast")));
+            }
+            (Type::Int { .. }, Type::Pointer(_)) => {
+                let number = super::expr::as_number(value);
+                return self.set_variable(var, number);
             }
             (ty, _) => {
                 let wanted = format!("{}, the type of ${},", super::describe(ty), self.probe.vars[var].name);
@@ -199,7 +216,7 @@ impl Checker<'_> {
         span: Span,
     ) -> Checked<StmtKind> {
         let declared = ty.map(|ty| self.named_type(ty)).transpose()?;
-        let value = value.map(|value| self.data_expr(value)).transpose()?;
+        let value = value.map(|value| self.kept_expr(value)).transpose()?;
         let ty = declared.or_else(|| value.as_ref().map(|value| variable_type(&value.ty))).unwrap_or(INT64);
         let value = value.unwrap_or_else(|| match ty {
             Type::Str { .. } => Expr { kind: ExprKind::Str(String::new()), ty: Type::Str { len: 8 }, span },
@@ -207,45 +224,6 @@ impl Checker<'_> {
         });
         let var = self.probe.declare(&name.name, ty, name.span);
         self.set_variable(var, value)
-    }
-
-    fn for_range(
-        &mut self,
-        var: &ast::Ident,
-        low: &ast::Expr,
-        high: &ast::Expr,
-        body: &ast::Block,
-    ) -> Checked<StmtKind> {
-        let (low, high) =
-            (self.constant_expr(low, "the start of the range"), self.constant_expr(high, "the end of the range"));
-        self.probe.scopes.push(Vec::new());
-        let counter = self.probe.declare(&var.name, INT64, var.span);
-        self.probe.read.insert(counter); // counting rounds is use enough
-        self.probe.loops += 1;
-        let body_stmts = self.block(body);
-        self.probe.loops -= 1;
-        self.probe.scopes.pop();
-        let (low, high) = (low?, high?);
-        match high.checked_sub(low) {
-            Some(rounds) if rounds <= MAX_ROUNDS => {
-                Ok(StmtKind::ForRange { var: counter, low, high, body: body_stmts })
-            }
-            _ => self.error(codes::TOO_LONG, var.span, format!("a loop has at most {MAX_ROUNDS} rounds")),
-        }
-    }
-
-    fn unroll(&mut self, count: &ast::Expr, body: &ast::Block) -> Checked<StmtKind> {
-        let around = self.probe.copies;
-        let copies = self.positive_constant(count, "the number of copies");
-        self.probe.copies = around.saturating_mul(copies.unwrap_or(1));
-        let (all, body) = (self.probe.copies, self.block(body));
-        self.probe.copies = around;
-        if all <= MAX_COPIES {
-            return Ok(StmtKind::Unroll { count: copies? as u32, body });
-        }
-        let message = format!("a body is written out at most {MAX_COPIES} times, this is {all}");
-        let diagnostic = Diagnostic::error(codes::TOO_LONG, count.span, message);
-        Err(self.note(diagnostic.help("`for ($i : 0..n) { ... }` runs it as often without copies")))
     }
 
     /// An expression whose value is known now.

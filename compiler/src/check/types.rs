@@ -35,6 +35,11 @@ pub enum Type {
     },
     /// Several values side by side.
     Tuple(Vec<Type>),
+    /// An address that is shown by its name, in the kernel or in the process.
+    Symbol {
+        /// In the process.
+        user: bool,
+    },
 }
 
 /// What is at an address.
@@ -153,6 +158,8 @@ impl Type {
             Self::Str { len } => Some(DataType::Str { len: *len }),
             Self::Stack { user: true } => Some(DataType::UserStack),
             Self::Stack { user: false } => Some(DataType::KernelStack),
+            Self::Symbol { user: true } => Some(DataType::UserSymbol),
+            Self::Symbol { user: false } => Some(DataType::KernelSymbol),
             Self::Moment(format) => Some(DataType::Moment(format.clone())),
             Self::Pointer(_) => UINT64.data(),
             Self::Tuple(elements) => {
@@ -191,6 +198,7 @@ impl fmt::Display for Type {
             Self::Time | Self::Moment(_) => write!(f, "time"),
             Self::Pointer(_) => write!(f, "pointer"),
             Self::Struct(_) => write!(f, "struct"),
+            Self::Symbol { user } => write!(f, "{}", if *user { "usym" } else { "ksym" }),
             Self::Stack { user } => write!(f, "{}", if *user { "ustack" } else { "kstack" }),
             Self::Tuple(elements) => {
                 let elements: Vec<String> = elements.iter().map(Self::to_string).collect();
@@ -206,8 +214,8 @@ impl DataType {
         match self {
             Self::Int { bytes, .. } => u32::from(*bytes),
             Self::Str { len } => *len,
-            Self::KernelStack | Self::Moment(_) => 8,
-            Self::UserStack => 16,
+            Self::KernelStack | Self::KernelSymbol | Self::Moment(_) => 8,
+            Self::UserStack | Self::UserSymbol => 16,
             Self::Tuple(members) => {
                 let end = members.last().map_or(0, |last| last.offset + last.ty.size());
                 end.next_multiple_of(self.align())
@@ -220,7 +228,7 @@ impl DataType {
         match self {
             Self::Int { bytes, .. } => u32::from(*bytes),
             Self::Str { .. } => 1,
-            Self::KernelStack | Self::UserStack | Self::Moment(_) => 8,
+            Self::KernelStack | Self::UserStack | Self::KernelSymbol | Self::UserSymbol | Self::Moment(_) => 8,
             Self::Tuple(members) => members.iter().map(|member| member.ty.align()).max().unwrap_or(1),
         }
     }

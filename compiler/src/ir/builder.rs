@@ -34,7 +34,15 @@ struct BlockState {
 impl FunctionBuilder {
     /// Starts a function at its entry block.
     pub fn new(name: &str) -> Self {
-        let func = Function::new(name);
+        Self::of(Function::new(name))
+    }
+
+    /// Starts a callback at its entry block.
+    pub fn callback(name: &str) -> Self {
+        Self::of(Function::new_callback(name))
+    }
+
+    fn of(func: Function) -> Self {
         let current = func.entry();
         let mut builder =
             Self { func, current, span: Span::default(), variables: PrimaryMap::new(), states: SecondaryMap::new() };
@@ -60,6 +68,11 @@ impl FunctionBuilder {
     /// The script's place that following instructions come from; returns the one before.
     pub fn set_span(&mut self, span: Span) -> Span {
         std::mem::replace(&mut self.span, span)
+    }
+
+    /// The script's place that following instructions come from.
+    pub fn span(&self) -> Span {
+        self.span
     }
 
     /// A new block, not yet sealed.
@@ -122,6 +135,11 @@ impl FunctionBuilder {
     /// Ends the current block, and the program with it.
     pub fn ret(&mut self) {
         self.end(InstData::Return);
+    }
+
+    /// Ends the current block, and the callback with it.
+    pub fn leave(&mut self, goes_on: bool) {
+        self.end(InstData::Leave { goes_on });
     }
 
     fn end(&mut self, terminator: InstData) {

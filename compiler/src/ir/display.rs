@@ -17,7 +17,7 @@ pub struct DisplayFunction<'a> {
 
 impl Display for Module {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        for (index, func) in self.functions.iter().enumerate() {
+        for (index, func) in self.all().enumerate() {
             if index > 0 {
                 writeln!(f)?;
             }
@@ -85,6 +85,7 @@ impl DisplayFunction<'_> {
             InstData::MapAddr { map: MapAddrOf::Stacks } => write!(f, "map_addr {STACKS_MAP}"),
             InstData::MapAddr { map: MapAddrOf::Script(map) } => write!(f, "map_addr {}", self.map(*map)),
             InstData::CounterAddr { offset } => write!(f, "counter_addr {offset}"),
+            InstData::CallbackAddr { callback } => write!(f, "callback_addr loop{callback}"),
             InstData::Call { helper, args } => write!(f, "call {}({})", helper.info().name, list(args)),
             InstData::Comm => write!(f, "comm"),
             InstData::StringConst { text } => write!(f, "string {text:?}"),
@@ -101,8 +102,10 @@ impl DisplayFunction<'_> {
                 write!(f, "tuple {}", parts.collect::<Vec<_>>().join(", "))
             }
             InstData::Element { tuple, member } => write!(f, "element {tuple}+{}", member.offset),
-            InstData::BytesEq { args: [a, b] } => write!(f, "bytes_eq {a}, {b}"),
+            InstData::BytesEq { args: [a, b], most: None } => write!(f, "bytes_eq {a}, {b}"),
+            InstData::BytesEq { args: [a, b], most: Some(most) } => write!(f, "bytes_eq.{most} {a}, {b}"),
             InstData::SlotLoad { slot } => write!(f, "slot_load {slot}"),
+            InstData::StoreBytes { value, base, offset } => write!(f, "store_bytes {value}, {base}{offset:+}"),
             InstData::SlotStore { value, slot } => write!(f, "slot_store {value}, {slot}"),
             InstData::MapLoad { map, key } => write!(f, "map_load {}", self.element(*map, key)),
             InstData::MapAggregated { map, key } => write!(f, "map_aggregated {}", self.element(*map, key)),
@@ -121,6 +124,7 @@ impl DisplayFunction<'_> {
             InstData::Jump { dest } => write!(f, "jump {dest}"),
             InstData::Brif { cond, then, otherwise } => write!(f, "brif {cond}, {then}, {otherwise}"),
             InstData::Return => write!(f, "return"),
+            InstData::Leave { goes_on } => write!(f, "leave {}", if *goes_on { "next" } else { "stop" }),
         }
     }
 

@@ -79,9 +79,31 @@ pub struct Function {
     pub values: PrimaryMap<Value, ValueData>,
     /// Stack slots by handle.
     pub slots: PrimaryMap<StackSlot, StackSlotData>,
-    /// The blocks that are part of the function, in order; the first is the entry, whose only
-    /// parameter is the context pointer.
+    /// The blocks that are part of the function, in order; the first is the entry. Its only
+    /// parameter is the context pointer; of a callback it has the map and what [`Callback`] holds.
     pub layout: Vec<Block>,
+    /// Whether it is a callback of a helper.
+    pub is_callback: bool,
+}
+
+/// What the helper gives a callback for each element of a map, behind the map itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Callback {
+    /// The element's key.
+    pub key: Value,
+    /// Its value.
+    pub value: Value,
+    /// A frame on the stack of whoever called the helper.
+    pub frame: Value,
+}
+
+impl Callback {
+    /// Where in the frame the program's context pointer is kept.
+    pub const CONTEXT: i16 = 0;
+    /// Where in the frame a callback says, by a 1, that the program is to end.
+    pub const ENDED: i16 = 8;
+    /// Bytes of these two; the loop's variables follow.
+    pub const FRAME_BYTES: u32 = 16;
 }
 
 /// All IR of a script.
@@ -89,6 +111,8 @@ pub struct Function {
 pub struct Module {
     /// One function per program, in the manifest's order of targets and alternatives.
     pub functions: Vec<Function>,
+    /// The bodies of loops over maps, by the number in `callback_addr`.
+    pub callbacks: Vec<Function>,
     /// What their instructions refer to.
     pub tables: Tables,
 }
@@ -137,7 +161,7 @@ impl Tables {
 impl Module {
     /// Notes the maps that something is removed from. To be asked before anything is expanded.
     pub fn note_shrinking_maps(&mut self) {
-        let deleted = self.functions.iter().flat_map(|func| func.insts.values()).filter_map(|node| match node.data {
+        let deleted = self.all().flat_map(|func| func.insts.values()).filter_map(|node| match node.data {
             InstData::MapDelete { map, .. } => Some(map),
             _ => None,
         });
@@ -148,10 +172,15 @@ impl Module {
         self.tables.shrinking = deleted.chain(cleared).collect();
     }
 
+    /// All functions: the programs, then the callbacks.
+    pub fn all(&self) -> impl Iterator<Item = &Function> {
+        self.functions.iter().chain(&self.callbacks)
+    }
+
     /// Notes the maps that only grow. To be asked before anything is expanded.
     pub fn note_growing_maps(&mut self) {
         let mut growing: Vec<bool> = vec![true; self.tables.maps.len()];
-        for func in &self.functions {
+        for func in self.all() {
             for node in func.insts.values() {
                 match &node.data {
                     InstData::MapFetchAdd { map, delta, .. } => {
@@ -180,10 +209,28 @@ impl Function {
             values: PrimaryMap::new(),
             slots: PrimaryMap::new(),
             layout: Vec::new(),
+            is_callback: false,
         };
         let entry = func.append_block();
         func.append_param(entry, Type::Ptr);
         func
+    }
+
+    /// A callback with an entry block that takes what the helper gives.
+    pub fn new_callback(name: impl Into<String>) -> Self {
+        let mut func = Self { is_callback: true, ..Self::new(name) };
+        for _ in 1..4 {
+            func.append_param(func.entry(), Type::Ptr);
+        }
+        func
+    }
+
+    /// What a callback is given.
+    pub fn callback(&self) -> Option<Callback> {
+        match *self.blocks[self.entry()].params {
+            [_, key, value, frame] if self.is_callback => Some(Callback { key, value, frame }),
+            _ => None,
+        }
     }
 
     /// The entry block.
@@ -191,7 +238,7 @@ impl Function {
         self.layout[0]
     }
 
-    /// The context pointer.
+    /// The context pointer of a program. A callback finds it in its frame.
     pub fn context(&self) -> Value {
         self.blocks[self.entry()].params[0]
     }

@@ -205,6 +205,11 @@ pub enum InstData {
         /// Bytes from the start of `.bss`.
         offset: u32,
     },
+    /// `v0 = callback_addr loop0`: a callback as helpers take it.
+    CallbackAddr {
+        /// Index into the module's callbacks.
+        callback: u32,
+    },
     /// `v1 = call get_current_pid_tgid()`
     Call {
         /// Which helper.
@@ -265,11 +270,23 @@ pub enum InstData {
     BytesEq {
         /// The two.
         args: [Value; 2],
+        /// Only so many bytes matter: `v2 = bytes_eq.3 v0, v1`.
+        most: Option<u32>,
     },
     /// `v1 = slot_load ss0`: a string variable's present value.
     SlotLoad {
         /// The variable's slot.
         slot: StackSlot,
+    },
+    /// `store_bytes v1, v0+8`: a string or tuple, all its bytes, into the frame of a loop; the
+    /// kernel's verifier does not learn what it holds.
+    StoreBytes {
+        /// The value.
+        value: Value,
+        /// The address.
+        base: Value,
+        /// Bytes added to it.
+        offset: i16,
     },
     /// `slot_store v1, ss0`: a new value for a string variable.
     SlotStore {
@@ -361,8 +378,15 @@ pub enum InstData {
         /// Taken when it is zero.
         otherwise: BlockCall,
     },
-    /// `return`: the program ends with 0.
+    /// `return`: the program ends with 0. In a callback on the upper level: the program that
+    /// called the helper ends.
     Return,
+    /// `leave next` or `leave stop`: the callback ends; the loop goes on with the next element, or
+    /// ends too.
+    Leave {
+        /// Whether the loop goes on.
+        goes_on: bool,
+    },
 }
 
 /// Which map an address is of.
@@ -379,7 +403,7 @@ pub enum MapAddrOf {
 impl InstData {
     /// Whether it ends a block.
     pub fn is_terminator(&self) -> bool {
-        matches!(self, Self::Jump { .. } | Self::Brif { .. } | Self::Return)
+        matches!(self, Self::Jump { .. } | Self::Brif { .. } | Self::Return | Self::Leave { .. })
     }
 
     /// Whether it may go when nobody wants its value: it changes nothing that anybody can see.
@@ -394,6 +418,7 @@ impl InstData {
             | Self::StackAddr { .. }
             | Self::MapAddr { .. }
             | Self::CounterAddr { .. }
+            | Self::CallbackAddr { .. }
             | Self::Comm
             | Self::StringConst { .. }
             | Self::LoadBytes { .. }
@@ -422,6 +447,7 @@ impl InstData {
             | Self::StackAddr { .. }
             | Self::MapAddr { .. }
             | Self::CounterAddr { .. }
+            | Self::CallbackAddr { .. }
             | Self::Comm
             | Self::StringConst { .. }
             | Self::Tuple { .. }
@@ -444,11 +470,13 @@ impl InstData {
             | Self::StackAddr { .. }
             | Self::MapAddr { .. }
             | Self::CounterAddr { .. }
+            | Self::CallbackAddr { .. }
             | Self::Comm
             | Self::StringConst { .. }
             | Self::SlotLoad { .. }
-            | Self::Return => {}
-            Self::Binary { args, .. } | Self::Icmp { args, .. } | Self::BytesEq { args } => {
+            | Self::Return
+            | Self::Leave { .. } => {}
+            Self::Binary { args, .. } | Self::Icmp { args, .. } | Self::BytesEq { args, .. } => {
                 args.iter_mut().for_each(visit);
             }
             Self::PtrAdd { base, offset } => {
@@ -463,7 +491,8 @@ impl InstData {
             Self::SlotStore { value, .. } => visit(value),
             Self::Store { value, base, .. }
             | Self::FetchAdd { value, base, .. }
-            | Self::AtomicAdd { value, base, .. } => {
+            | Self::AtomicAdd { value, base, .. }
+            | Self::StoreBytes { value, base, .. } => {
                 visit(value);
                 visit(base);
             }

@@ -124,6 +124,10 @@ impl Verifier<'_> {
             InstData::Binary { args, .. } => args.iter().try_for_each(|&arg| want(arg, Type::I64)),
             InstData::Extend { arg, .. } => want(*arg, Type::I64),
             InstData::Load { base, .. } => want(*base, Type::Ptr),
+            // The kernel knows an address again that was kept on the stack.
+            InstData::Store { bytes: 8, base, value, .. } if self.func.ty(*value) == Type::Ptr => {
+                want(*base, Type::Ptr)
+            }
             InstData::Store { base, value, .. }
             | InstData::FetchAdd { base, value, .. }
             | InstData::AtomicAdd { base, value, .. } => {
@@ -165,6 +169,7 @@ fn is_upper(data: &InstData) -> bool {
             | InstData::Element { .. }
             | InstData::BytesEq { .. }
             | InstData::SlotLoad { .. }
+            | InstData::StoreBytes { .. }
             | InstData::SlotStore { .. }
             | InstData::MapLoad { .. }
             | InstData::MapAggregated { .. }

@@ -1,5 +1,6 @@
 //! Expressions.
 
+use super::tuples::members;
 use super::{Lowering, Place};
 use crate::catalog::builtins::Source;
 use crate::catalog::helpers::Helper;
@@ -9,7 +10,6 @@ use crate::ir::function::Type as IrType;
 use crate::ir::inst::MapAddrOf;
 use crate::ir::{BinaryOp, Block, CmpOp, InstData, Value};
 use crate::kernel::FieldKind;
-use crate::manifest::{DataType, Member};
 
 impl Lowering<'_> {
     /// The value of `expr`; of a call without a value the number 0.
@@ -37,6 +37,7 @@ impl Lowering<'_> {
                 let key = self.key(element);
                 self.builder.push(InstData::MapAggregated { map: element.map, key }, IrType::I64)
             }
+            ExprKind::MapLen(map) => self.map_len(*map),
             ExprKind::MapHasKey(element) => {
                 let key = self.key(element);
                 self.builder.push(InstData::MapHasKey { map: element.map, key }, IrType::I64)
@@ -55,9 +56,9 @@ impl Lowering<'_> {
                 let (lhs, rhs) = (self.expr(lhs), self.expr(rhs));
                 self.builder.icmp(*op, lhs, rhs)
             }
-            ExprKind::BytesCompare { equal, lhs, rhs } => {
+            ExprKind::BytesCompare { equal, most, lhs, rhs } => {
                 let args = [self.expr(lhs), self.expr(rhs)];
-                let is_equal = self.builder.push(InstData::BytesEq { args }, IrType::I64);
+                let is_equal = self.builder.push(InstData::BytesEq { args, most: *most }, IrType::I64);
                 if *equal { is_equal } else { self.is_zero(is_equal) }
             }
             ExprKind::Logical { .. } => self.choice(expr, |this| this.builder.iconst(1), |this| this.builder.iconst(0)),
@@ -66,6 +67,11 @@ impl Lowering<'_> {
                 self.builder.push(InstData::Tuple { members: members(&expr.ty), parts }, ir_type(&expr.ty))
             }
             ExprKind::Element { tuple, index } => {
+                if let ExprKind::Var(var) = tuple.kind
+                    && let Place::Element(parts) = self.place(var)
+                {
+                    return parts[*index];
+                }
                 let (value, mut members) = (self.expr(tuple), members(&tuple.ty));
                 self.element(value, members.swap_remove(*index))
             }
@@ -88,66 +94,20 @@ impl Lowering<'_> {
         }
     }
 
-    /// The parts of a key, tuples taken apart.
-    pub(super) fn key(&mut self, element: &Element) -> Vec<Value> {
-        let mut parts = Vec::new();
-        element.key.iter().for_each(|part| self.key_part(part, &mut parts));
-        parts
-    }
-
-    fn key_part(&mut self, part: &Expr, out: &mut Vec<Value>) {
-        match (&part.kind, &part.ty) {
-            (ExprKind::Tuple(elements), _) => elements.iter().for_each(|element| self.key_part(element, out)),
-            (_, Type::Tuple(_)) => {
-                let tuple = self.expr(part);
-                self.take_apart(tuple, members(&part.ty), out);
-            }
-            _ => out.push(self.expr(part)),
-        }
-    }
-
-    fn take_apart(&mut self, tuple: Value, members: Vec<Member>, out: &mut Vec<Value>) {
-        for member in members {
-            match member.ty.clone() {
-                DataType::Tuple(inner) => {
-                    let tuple = self.element(tuple, member);
-                    self.take_apart(tuple, inner, out);
-                }
-                _ => out.push(self.element(tuple, member)),
-            }
-        }
-    }
-
-    fn element(&mut self, tuple: Value, member: Member) -> Value {
-        let ty = ir_type_of_data(&member.ty);
-        self.builder.push(InstData::Element { tuple, member }, ty)
-    }
-
-    /// A tuple laid out anew, its elements as `to` has them.
-    fn laid_out_as(&mut self, tuple: Value, from: Vec<Member>, to: Vec<Member>, ty: IrType) -> Value {
-        let mut parts = Vec::with_capacity(to.len());
-        for (member, wanted) in from.into_iter().zip(&to) {
-            let present = member.ty.clone();
-            let part = self.element(tuple, member);
-            parts.push(match (present, &wanted.ty) {
-                (DataType::Tuple(from), DataType::Tuple(to)) => {
-                    self.laid_out_as(part, from, to.clone(), ir_type_of_data(&wanted.ty))
-                }
-                _ => part,
-            });
-        }
-        self.builder.push(InstData::Tuple { members: to, parts }, ty)
-    }
-
     fn is_zero(&mut self, value: Value) -> Value {
         let zero = self.builder.iconst(0);
         self.builder.icmp(CmpOp::Eq, value, zero)
     }
 
-    fn read_var(&mut self, var: Var) -> Value {
+    pub(super) fn read_var(&mut self, var: Var) -> Value {
         match self.place(var) {
             Place::Variable(variable) => self.builder.value_of(variable),
             Place::Slot(slot, len) => self.builder.push(InstData::SlotLoad { slot }, IrType::Bytes(len)),
+            Place::Element(parts) => {
+                let ty = &self.vars[var].ty;
+                let data = InstData::Tuple { members: members(ty), parts: parts.to_vec() };
+                self.builder.push(data, ir_type(ty))
+            }
         }
     }
 
@@ -168,7 +128,7 @@ impl Lowering<'_> {
             Source::RecordTime => self.builder.call(Helper::KtimeGetNs, Vec::new()),
             Source::Stack { user } => self.stack(user),
             Source::ContextPointer { offset } => {
-                let (base, offset) = (self.builder.func().context(), self.builder.iconst(offset.into()));
+                let (base, offset) = (self.context(), self.builder.iconst(offset.into()));
                 let addr = self.builder.push(InstData::PtrAdd { base, offset }, IrType::Ptr);
                 let data = InstData::ReadInt { user: false, bytes: 8, signed: false, addr };
                 self.builder.push(data, IrType::I64)
@@ -189,14 +149,14 @@ impl Lowering<'_> {
         /// `BPF_F_USER_STACK` of `include/uapi/linux/bpf.h`.
         const USER_STACK: i64 = 1 << 8;
         self.tables.uses_stacks = true;
-        let context = self.builder.func().context();
+        let context = self.context();
         let stacks = self.builder.push(InstData::MapAddr { map: MapAddrOf::Stacks }, IrType::Ptr);
         let flags = self.builder.iconst(if user { USER_STACK } else { 0 });
         self.builder.call(Helper::GetStackid, vec![context, stacks, flags])
     }
 
     fn context_field(&mut self, offset: i16, kind: FieldKind, ty: &Type) -> Value {
-        let base = self.builder.func().context();
+        let base = self.context();
         match kind {
             FieldKind::Int { bytes, signed } => {
                 self.builder.push(InstData::Load { bytes, signed, base, offset }, IrType::I64)
@@ -306,26 +266,38 @@ impl Lowering<'_> {
         self.branch(rhs, then, otherwise);
     }
 
-    /// The bucket of `hist()`: 0 for negative numbers, 1 for zero, and 2 + log2 for others.
+    /// The bucket of `hist()`: 0 for negative numbers, 1 for zero, and 2 + log2 for others. Without
+    /// a branch, of which the kernel's verifier would follow every combination.
     pub(super) fn hist_bucket(&mut self, value: Value, is_unsigned: bool) -> Value {
-        let zero = self.builder.iconst(0);
-        let (mut rest, mut log) = (value, zero);
-        for shift in [32_u32, 16, 8, 4, 2, 1] {
-            let limit = self.builder.iconst(1 << shift);
-            let reaches = self.builder.icmp(CmpOp::Uge, rest, limit);
-            let places = self.builder.iconst(i64::from(shift.trailing_zeros()));
-            let step = self.builder.binary(BinaryOp::Shl, reaches, places);
+        let (mut rest, mut bucket) = (value, self.builder.iconst(1));
+        for shift in [32_i64, 16, 8, 4, 2, 1] {
+            let beyond = self.binary_with(BinaryOp::Lshr, rest, shift);
+            let reaches = self.is_nonzero(beyond);
+            let step = self.binary_with(BinaryOp::Shl, reaches, i64::from(shift.trailing_zeros()));
             rest = self.builder.binary(BinaryOp::Lshr, rest, step);
-            log = self.builder.binary(BinaryOp::Add, log, step);
+            bucket = self.builder.binary(BinaryOp::Add, bucket, step);
         }
-        let (one, is_nonzero) = (self.builder.iconst(1), self.builder.icmp(CmpOp::Ne, value, zero));
-        let bucket = self.builder.binary(BinaryOp::Add, log, one);
+        let is_nonzero = self.is_nonzero(value);
         let bucket = self.builder.binary(BinaryOp::Add, bucket, is_nonzero);
         if is_unsigned {
             return bucket;
         }
-        let is_not_negative = self.builder.icmp(CmpOp::Sge, value, zero);
-        self.builder.binary(BinaryOp::Mul, bucket, is_not_negative)
+        let sign = self.binary_with(BinaryOp::Ashr, value, 63);
+        let no_sign = self.binary_with(BinaryOp::Xor, sign, -1);
+        self.builder.binary(BinaryOp::And, bucket, no_sign)
+    }
+
+    fn binary_with(&mut self, op: BinaryOp, value: Value, number: i64) -> Value {
+        let number = self.builder.iconst(number);
+        self.builder.binary(op, value, number)
+    }
+
+    /// 1 or 0 by arithmetic: a number or its negative has the top bit, unless it is 0.
+    fn is_nonzero(&mut self, value: Value) -> Value {
+        let zero = self.builder.iconst(0);
+        let negative = self.builder.binary(BinaryOp::Sub, zero, value);
+        let either = self.builder.binary(BinaryOp::Or, value, negative);
+        self.binary_with(BinaryOp::Lshr, either, 63)
     }
 
     /// The bucket of `lhist()`: 0 below `min`, then the steps, and one for `max` and above.
@@ -353,21 +325,5 @@ pub(super) fn ir_type(ty: &Type) -> IrType {
         Type::Str { len } => IrType::Bytes(*len),
         Type::Tuple(_) => IrType::Bytes(ty.data().map_or(0, |data| data.size())),
         _ => IrType::I64,
-    }
-}
-
-/// The IR's type of what lies in memory as `ty`.
-fn ir_type_of_data(ty: &DataType) -> IrType {
-    match ty {
-        DataType::Str { .. } | DataType::UserStack | DataType::Tuple(_) => IrType::Bytes(ty.size()),
-        DataType::Int { .. } | DataType::KernelStack | DataType::Moment(_) => IrType::I64,
-    }
-}
-
-/// How a tuple lies in memory.
-fn members(ty: &Type) -> Vec<Member> {
-    match ty.data() {
-        Some(DataType::Tuple(members)) => members,
-        other => unreachable!("{other:?} is no tuple"),
     }
 }

@@ -5,17 +5,20 @@
 //! each.
 
 mod expr;
+mod for_map;
 mod stmt;
+mod tuples;
 
-use cranelift_entity::SecondaryMap;
+use cranelift_entity::{PrimaryMap, SecondaryMap};
 use pfscript_grammar::Span;
 
-use crate::check::program::{CheckedProbe, CheckedProgram, Var};
+use self::for_map::Frame;
+use crate::check::program::{CheckedProbe, CheckedProgram, Var, VarData};
 use crate::check::types::Type;
 use crate::ir::builder::FunctionBuilder;
 use crate::ir::entities::{StackSlot, Variable};
 use crate::ir::function::Type as IrType;
-use crate::ir::{Block, Function, Module, Tables};
+use crate::ir::{Block, Function, Module, Tables, Value};
 
 /// Lowers all programs, in the order of targets and alternatives.
 pub fn lower(program: &CheckedProgram) -> Module {
@@ -26,27 +29,14 @@ pub fn lower(program: &CheckedProgram) -> Module {
         ..Tables::default()
     };
     let probes = program.targets.iter().flat_map(|target| &target.alternatives);
-    let functions = probes.map(|probe| lower_probe(probe, &mut tables)).collect();
-    Module { functions, tables }
+    let mut callbacks = Vec::new();
+    let functions = probes.map(|probe| lower_probe(probe, &mut tables, &mut callbacks)).collect();
+    Module { functions, callbacks, tables }
 }
 
-fn lower_probe(probe: &CheckedProbe, tables: &mut Tables) -> Function {
-    let mut lowering = Lowering {
-        builder: FunctionBuilder::new(&probe.symbol),
-        tables,
-        places: SecondaryMap::new(),
-        loops: Vec::new(),
-    };
-    for (var, data) in &probe.vars {
-        let place = match data.ty {
-            Type::Str { .. } | Type::Tuple(_) => {
-                let bytes = data.ty.data().map_or(0, |data| data.size());
-                Place::Slot(lowering.builder.func_mut().create_slot(bytes), bytes)
-            }
-            _ => Place::Variable(lowering.builder.declare(IrType::I64)),
-        };
-        lowering.places[var] = Some(place);
-    }
+fn lower_probe(probe: &CheckedProbe, tables: &mut Tables, callbacks: &mut Vec<Function>) -> Function {
+    let builder = FunctionBuilder::new(&probe.symbol);
+    let mut lowering = Lowering::new(builder, &probe.vars, tables, callbacks);
     if let Some(predicate) = &probe.predicate {
         lowering.skip_unless(predicate);
     }
@@ -58,7 +48,11 @@ fn lower_probe(probe: &CheckedProbe, tables: &mut Tables) -> Function {
 
 struct Lowering<'a> {
     builder: FunctionBuilder,
+    vars: &'a PrimaryMap<Var, VarData>,
     tables: &'a mut Tables,
+    callbacks: &'a mut Vec<Function>,
+    /// What is outside of the loop's body that this is.
+    frame: Option<Frame>,
     places: SecondaryMap<Var, Option<Place>>,
     loops: Vec<Loop>,
 }
@@ -70,15 +64,39 @@ enum Place {
     Variable(Variable),
     /// A string or tuple: in memory, so many bytes.
     Slot(StackSlot, u32),
+    /// The variable of a loop over a map: the key and the value.
+    Element([Value; 2]),
 }
 
 /// Where `break` and `continue` go.
-struct Loop {
-    after: Block,
-    next: Block,
+#[derive(Clone, Copy)]
+enum Loop {
+    /// To these blocks.
+    Blocks { after: Block, next: Block },
+    /// Back to the kernel, whose loop it is.
+    Callback,
 }
 
-impl Lowering<'_> {
+impl<'a> Lowering<'a> {
+    fn new(
+        mut builder: FunctionBuilder,
+        vars: &'a PrimaryMap<Var, VarData>,
+        tables: &'a mut Tables,
+        callbacks: &'a mut Vec<Function>,
+    ) -> Self {
+        let mut places = SecondaryMap::new();
+        for (var, data) in vars {
+            places[var] = Some(match data.ty {
+                Type::Str { .. } | Type::Tuple(_) => {
+                    let bytes = data.ty.data().map_or(0, |data| data.size());
+                    Place::Slot(builder.func_mut().create_slot(bytes), bytes)
+                }
+                _ => Place::Variable(builder.declare(IrType::I64)),
+            });
+        }
+        Self { builder, vars, tables, callbacks, frame: None, places, loops: Vec::new() }
+    }
+
     fn place(&self, var: Var) -> Place {
         self.places[var].expect("every variable has its place before the body is lowered")
     }

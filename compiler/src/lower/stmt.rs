@@ -38,25 +38,26 @@ impl Lowering<'_> {
             StmtKind::If { cond, then, otherwise } => self.if_stmt(cond, then, otherwise),
             StmtKind::Every { step, of, body } => self.every(*step, of, body),
             StmtKind::ForRange { var, low, high, body } => self.for_range(*var, *low, *high, body),
+            StmtKind::ForMap { map, var, outer, body } => self.for_map(*map, *var, outer, body),
             StmtKind::Unroll { count, body } => (0..*count).for_each(|_| self.stmts(body)),
             StmtKind::Output { record, fields } => {
                 let fields = fields.iter().map(|field| self.expr(field)).collect();
                 self.builder.effect(InstData::Output { record: *record as u32, fields });
             }
             StmtKind::Return => self.builder.ret(),
-            StmtKind::Break => {
-                let after = self.innermost().after;
-                self.builder.jump(after);
-            }
-            StmtKind::Continue => {
-                let next = self.innermost().next;
-                self.builder.jump(next);
-            }
+            StmtKind::Break => match self.innermost() {
+                Loop::Blocks { after, .. } => self.builder.jump(after),
+                Loop::Callback => self.leave(false),
+            },
+            StmtKind::Continue => match self.innermost() {
+                Loop::Blocks { next, .. } => self.builder.jump(next),
+                Loop::Callback => self.leave(true),
+            },
         }
     }
 
-    fn innermost(&self) -> &Loop {
-        self.loops.last().expect("the checker refuses break and continue outside a loop")
+    fn innermost(&self) -> Loop {
+        *self.loops.last().expect("the checker refuses break and continue outside a loop")
     }
 
     fn set_var(&mut self, var: Var, value: &Expr) {
@@ -66,6 +67,7 @@ impl Lowering<'_> {
             Place::Slot(slot, _) => {
                 self.builder.effect(InstData::SlotStore { value, slot });
             }
+            Place::Element(_) => unreachable!("the checker refuses to change a loop's element"),
         }
     }
 
@@ -149,7 +151,7 @@ impl Lowering<'_> {
         self.builder.define(variable, present);
         let goes_on = self.builder.icmp(CmpOp::Slt, present, high);
         self.builder.brif(goes_on, run, after);
-        self.loops.push(Loop { after, next });
+        self.loops.push(Loop::Blocks { after, next });
         self.arm(run, body, next);
         self.loops.pop();
         self.builder.seal(next);

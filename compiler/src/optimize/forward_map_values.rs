@@ -8,6 +8,7 @@
 use cranelift_entity::SecondaryMap;
 
 use super::rewrite::Replacements;
+use crate::catalog::helpers::Helper;
 use crate::ir::flow::ControlFlow;
 use crate::ir::function::Type;
 use crate::ir::{BinaryOp, Block, Function, Inst, InstData, Value};
@@ -99,6 +100,8 @@ impl Known {
             }
             (InstData::MapDelete { map, key }, _) => self.write(map, key, Content::Nothing),
             (InstData::MapAggregate { map, .. }, _) => self.forget(map),
+            // Whatever the loop's body writes.
+            (InstData::Call { helper: Helper::ForEachMapElem, .. }, _) => self.facts.clear(),
             _ => {}
         }
     }

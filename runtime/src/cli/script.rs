@@ -16,6 +16,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("faults-per-second", include_str!("../../../scripts/faults-per-second.pf")),
     ("faults-by-comm", include_str!("../../../scripts/faults-by-comm.pf")),
     ("page-cache", include_str!("../../../scripts/page-cache.pf")),
+    ("off-cpu", include_str!("../../../scripts/off-cpu.pf")),
     ("oom-kills", include_str!("../../../scripts/oom-kills.pf")),
     ("run-queue", include_str!("../../../scripts/run-queue.pf")),
     ("syscalls", include_str!("../../../scripts/syscalls.pf")),

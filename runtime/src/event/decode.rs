@@ -29,6 +29,8 @@ pub fn datum<'a>(ty: &'a DataType, bytes: &'a [u8]) -> Datum<'a> {
         DataType::Str { len } => Datum::Text(text(&bytes[..bytes.len().min(*len as usize)])),
         DataType::KernelStack => Datum::KernelStack(unsigned(bytes, 8) as i64),
         DataType::UserStack => Datum::UserStack(unsigned(bytes, 8) as i64, unsigned(from(bytes, 8), 4) as u32),
+        DataType::KernelSymbol => Datum::KernelSymbol(unsigned(bytes, 8)),
+        DataType::UserSymbol => Datum::UserSymbol(unsigned(bytes, 8), unsigned(from(bytes, 8), 4) as u32),
         DataType::Moment(format) => Datum::Moment(unsigned(bytes, 8), format),
         DataType::Tuple(members) => Datum::Tuple(members, bytes),
     }

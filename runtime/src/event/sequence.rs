@@ -104,8 +104,8 @@ fn size_of_type(ty: &DataType) -> usize {
     match ty {
         DataType::Int { bytes, .. } => usize::from(*bytes),
         DataType::Str { len } => *len as usize,
-        DataType::KernelStack | DataType::Moment(_) => 8,
-        DataType::UserStack => 16,
+        DataType::KernelStack | DataType::KernelSymbol | DataType::Moment(_) => 8,
+        DataType::UserStack | DataType::UserSymbol => 16,
         DataType::Tuple(members) => {
             members.iter().map(|member| member.offset as usize + size_of_type(&member.ty)).max().unwrap_or(0)
         }

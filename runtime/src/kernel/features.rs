@@ -75,6 +75,29 @@ pub fn is_kernel_symbol(name: &str) -> bool {
     text.lines().any(|line| line.split_whitespace().nth(2) == Some(name))
 }
 
+/// The address of `name` by /proc/kallsyms. Slow: tens of ms.
+///
+/// # Errors
+/// There is no such symbol, or the kernel hides addresses.
+pub fn symbol_address(name: &str) -> Result<u64, Unavailable> {
+    let text = fs::read_to_string("/proc/kallsyms").unwrap_or_default();
+    match find_symbol(&text, name) {
+        Some(0) => Err(Unavailable::Unknown("the kernel hides addresses (sysctl kernel.kptr_restrict)".into())),
+        Some(address) => Ok(address),
+        None if text.is_empty() => Err(Unavailable::Unknown("/proc/kallsyms cannot be read".into())),
+        None => Err(Unavailable::NotFound),
+    }
+}
+
+/// The address of the first symbol of that name: the kernel's own come before those of modules.
+fn find_symbol(kallsyms: &str, name: &str) -> Option<u64> {
+    kallsyms.lines().find_map(|line| {
+        let mut fields = line.split_whitespace();
+        let address = fields.next()?;
+        (fields.nth(1)? == name).then(|| u64::from_str_radix(address, 16).ok()).flatten()
+    })
+}
+
 /// The capabilities that tracing needs and this process lacks, by name.
 pub fn missing_capabilities() -> Vec<&'static str> {
     missing_of(&fs::read_to_string("/proc/self/status").unwrap_or_default())
@@ -100,6 +123,13 @@ mod tests {
         assert_eq!(parse_release("7.2-rc1"), (7, 2));
         assert_eq!(parse_release("6.1+deb"), (6, 1));
         assert_eq!(parse_release(""), (0, 0));
+    }
+
+    #[test]
+    fn symbols_are_found_by_their_whole_name() {
+        let text = "ffffffff81000000 T _text\nffffffff81000040 t do_exit\nffffffffc0000000 t do_exit\t[module]\n";
+        assert_eq!(find_symbol(text, "do_exit"), Some(0xffff_ffff_8100_0040));
+        assert_eq!(find_symbol(text, "do"), None);
     }
 
     #[test]

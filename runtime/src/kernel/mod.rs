@@ -9,7 +9,8 @@ pub mod features;
 mod glob;
 pub mod tracefs;
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
 
 use pfscript_compiler::kernel::{
     FormatSource, KernelInfo, Signature, StructId, StructMember, TracepointFormat, Unavailable,
@@ -27,6 +28,8 @@ pub struct Kernel {
     tracefs: OnceCell<Result<Tracefs, Unavailable>>,
     btf: OnceCell<Result<Btf, String>>,
     programs: Programs,
+    /// What was asked about already: the checker asks again and again.
+    addresses: RefCell<HashMap<String, Result<u64, Unavailable>>>,
 }
 
 impl Kernel {
@@ -149,6 +152,11 @@ impl KernelInfo for Kernel {
 
     fn members(&self, structure: StructId) -> Result<Vec<StructMember>, Unavailable> {
         self.btf()?.members(structure).ok_or(Unavailable::NotFound)
+    }
+
+    fn symbol_address(&self, name: &str) -> Result<u64, Unavailable> {
+        let mut known = self.addresses.borrow_mut();
+        known.entry(name.to_owned()).or_insert_with(|| features::symbol_address(name)).clone()
     }
 
     fn offers(&self, attach: &AttachSpec) -> Result<(), Unavailable> {

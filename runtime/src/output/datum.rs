@@ -25,6 +25,10 @@ pub enum Datum<'a> {
     KernelStack(i64),
     /// A stack by its number, and the process that it is of.
     UserStack(i64, u32),
+    /// An address in the kernel.
+    KernelSymbol(u64),
+    /// An address in a process, and which.
+    UserSymbol(u64, u32),
     /// A moment: CLOCK_BOOTTIME in ns, and the `strftime` format that shows it.
     Moment(u64, &'a str),
     /// Several values, with the bytes they stand in.
@@ -95,6 +99,8 @@ impl Datum<'_> {
             (Self::Time(a), Self::Time(b)) | (Self::Moment(a, _), Self::Moment(b, _)) => a.cmp(b),
             (Self::KernelStack(a), Self::KernelStack(b)) => a.cmp(b),
             (Self::UserStack(a, of_a), Self::UserStack(b, of_b)) => (of_a, a).cmp(&(of_b, b)),
+            (Self::KernelSymbol(a), Self::KernelSymbol(b)) => a.cmp(b),
+            (Self::UserSymbol(a, of_a), Self::UserSymbol(b, of_b)) => (of_a, a).cmp(&(of_b, b)),
             (Self::Tuple(members, a), Self::Tuple(_, b)) => compare_members(members, a, b),
             _ => self.bytes().cmp(other.bytes()),
         }
@@ -117,6 +123,8 @@ impl Datum<'_> {
             Self::Text(text) => push_escaped(out, text),
             Self::Literal(text) => out.extend_from_slice(text.as_bytes()),
             Self::Moment(boottime, format) => context.clock.push_boottime(out, *boottime, format),
+            Self::KernelSymbol(address) => push_escaped(out, context.stacks.kernel_symbol(*address).as_bytes()),
+            Self::UserSymbol(address, pid) => push_escaped(out, context.stacks.user_symbol(*address, *pid).as_bytes()),
             Self::KernelStack(_) | Self::UserStack(..) => form.push(out, &self.frames(context)),
             Self::Tuple(members, bytes) => {
                 out.push(b'(');

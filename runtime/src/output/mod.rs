@@ -243,8 +243,8 @@ impl Sink for Output<'_> {
         self.form.before_exit_maps(&mut self.buffer);
     }
 
-    fn stacks(&mut self, map: &MapData) -> io::Result<()> {
-        let map = RawMap::of(map).map_err(io::Error::other)?.duplicate()?;
+    fn stacks(&mut self, map: Option<&MapData>) -> io::Result<()> {
+        let map = map.map(|map| RawMap::of(map).map_err(io::Error::other)?.duplicate()).transpose()?;
         self.context.stacks = Stacks::new(map, self.manifest)?;
         Ok(())
     }

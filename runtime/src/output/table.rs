@@ -114,6 +114,8 @@ fn type_width(ty: &DataType) -> usize {
         | DataType::Tuple(_)
         | DataType::KernelStack
         | DataType::UserStack
+        | DataType::KernelSymbol
+        | DataType::UserSymbol
         | DataType::Moment(_) => 16,
     }
 }

@@ -1,4 +1,5 @@
-//! Stacks as programs report them: a number in the kernel's stack trace map, shown as names.
+//! Stacks as programs report them: a number in the kernel's stack trace map, shown as names; and
+//! single addresses, which are shown by the name alone.
 
 use std::io;
 
@@ -19,20 +20,20 @@ pub struct Stacks {
 }
 
 impl Stacks {
-    /// The stacks in `map`. When the manifest has stacks of processes, what processes map is
+    /// The stacks in `map`. When the manifest has addresses in processes, what processes map is
     /// watched from now on.
     ///
     /// # Errors
     /// The online CPUs are not to be learnt.
-    pub fn new(map: OwnedMap, manifest: &Manifest) -> io::Result<Self> {
-        let processes = if has_user_stacks(manifest) {
+    pub fn new(map: Option<OwnedMap>, manifest: &Manifest) -> io::Result<Self> {
+        let processes = if has_user_addresses(manifest) {
             let cpus = aya::util::online_cpus()
                 .map_err(|(path, error)| io::Error::new(error.kind(), format!("{path}: {error}")))?;
             Processes::watched(&cpus)
         } else {
             Processes::default()
         };
-        Ok(Self { map: Some(map), names: None, processes })
+        Ok(Self { map, names: None, processes })
     }
 
     /// Takes in what processes have mapped meanwhile; to be called at each drain of the buffers.
@@ -54,6 +55,18 @@ impl Stacks {
         addresses.into_iter().map(|address| self.processes.name(names, pid, address)).collect()
     }
 
+    /// The name of an address in the kernel, without an offset.
+    pub fn kernel_symbol(&mut self, value: u64) -> Frame {
+        let names = self.names.get_or_insert_default();
+        name_alone(&names.of_kernel(Address { value, is_return: false }))
+    }
+
+    /// The name of an address in the process `pid`, without an offset.
+    pub fn user_symbol(&mut self, value: u64, pid: u32) -> Frame {
+        let names = self.names.get_or_insert_default();
+        name_alone(&self.processes.name(names, pid, Address { value, is_return: false }))
+    }
+
     fn addresses(&self, id: i64) -> Vec<Address> {
         let (Some(map), Ok(id)) = (&self.map, u32::try_from(id)) else { return Vec::new() };
         let raw = map.raw();
@@ -73,22 +86,28 @@ fn frames(bytes: &[u8]) -> Vec<Address> {
     addresses.map(|(index, value)| Address { value, is_return: index > 0 }).collect()
 }
 
-fn has_user_stacks(manifest: &Manifest) -> bool {
+/// The name in `name+offset`; of what has no name the address. No name begins with a digit.
+fn name_alone(frame: &Frame) -> Frame {
+    let end = if frame.starts_with("0x") { frame.find(' ') } else { frame.rfind('+') };
+    frame[..end.unwrap_or(frame.len())].into()
+}
+
+fn has_user_addresses(manifest: &Manifest) -> bool {
     let in_records = manifest.records.iter().flat_map(|record| &record.fields).any(|field| match &field.place {
-        FieldPlace::At { ty, .. } => is_user_stack(ty),
+        FieldPlace::At { ty, .. } => is_user_address(ty),
         _ => false,
     });
     let in_map = |map: &MapInfo| {
-        let in_value = matches!(&map.value, MapValue::Data(ty) if is_user_stack(ty));
-        in_value || map.key.iter().any(|member| is_user_stack(&member.ty))
+        let in_value = matches!(&map.value, MapValue::Data(ty) if is_user_address(ty));
+        in_value || map.key.iter().any(|member| is_user_address(&member.ty))
     };
     in_records || manifest.maps.iter().any(in_map)
 }
 
-fn is_user_stack(ty: &DataType) -> bool {
+fn is_user_address(ty: &DataType) -> bool {
     match ty {
-        DataType::UserStack => true,
-        DataType::Tuple(members) => members.iter().any(|member| is_user_stack(&member.ty)),
+        DataType::UserStack | DataType::UserSymbol => true,
+        DataType::Tuple(members) => members.iter().any(|member| is_user_address(&member.ty)),
         _ => false,
     }
 }
@@ -144,7 +163,16 @@ mod tests {
     }
 
     #[test]
-    fn processes_are_watched_for_their_stacks_only() {
+    fn symbols_stand_without_their_offset() {
+        let alone = |frame: &str| name_alone(&frame.into()).to_string();
+        assert_eq!(alone("do_exit+12"), "do_exit");
+        assert_eq!(alone("V::operator+(int)+0"), "V::operator+(int)");
+        assert_eq!(alone("0x10 [unknown]"), "0x10");
+        assert_eq!(alone("0xffffffff81000000"), "0xffffffff81000000");
+    }
+
+    #[test]
+    fn processes_are_watched_for_their_addresses_only() {
         let manifest = |ty| {
             let field = RecordField { name: String::new(), place: FieldPlace::At { offset: 16, ty } };
             let record = RecordLayout {
@@ -155,7 +183,8 @@ mod tests {
             };
             Manifest { records: vec![record], ..Manifest::default() }
         };
-        assert!(has_user_stacks(&manifest(DataType::UserStack)));
-        assert!(!has_user_stacks(&manifest(DataType::KernelStack)));
+        assert!(has_user_addresses(&manifest(DataType::UserStack)));
+        assert!(has_user_addresses(&manifest(DataType::UserSymbol)));
+        assert!(!has_user_addresses(&manifest(DataType::KernelStack)));
     }
 }

@@ -9,7 +9,7 @@ use cranelift_entity::SecondaryMap;
 use super::{Expander, Place, piece_at};
 use crate::catalog::helpers::Helper;
 use crate::ir::entities::StackSlot;
-use crate::ir::{Block, CmpOp, Function, Inst, InstData, Type, Value};
+use crate::ir::{BinaryOp, Block, CmpOp, Function, Inst, InstData, Type, Value};
 use crate::manifest::{DataType, Member};
 
 /// For each string or tuple with a single use, as part of a record, key or tuple in the same
@@ -209,19 +209,41 @@ impl Expander<'_> {
         }
     }
 
+    /// All of the string or tuple `value` to the frame of a loop, so that the kernel's verifier does
+    /// not follow what it holds (see `lower::for_map`).
+    pub(super) fn store_bytes(&mut self, value: Value, base: Value, offset: i16) {
+        let (from, len) = (self.place(value), self.len(value));
+        let source = self.address(Place { offset: 0, ..from });
+        let zero_offset = self.tables.bss.zeros(8);
+        let zeros = self.push(InstData::CounterAddr { offset: zero_offset }, Type::Ptr);
+        let zero = self.load(8, zeros, 0);
+        let mut done = 0;
+        while done < len {
+            let piece = piece_at((from.offset + done) | (offset as u32 + done), len - done);
+            let word = self.load(piece as u8, source, from.offset + done);
+            let word = self.push(InstData::Binary { op: BinaryOp::Add, args: [word, zero] }, Type::I64);
+            self.effect(InstData::Store { bytes: piece as u8, value: word, base, offset: offset + done as i16 });
+            done += piece;
+        }
+    }
+
     pub(super) fn slot_store(&mut self, value: Value, slot: StackSlot) {
         let size = self.func.slots[slot].size;
         self.put_bytes(Place { slot, offset: 0 }, size, value);
     }
 
     /// Compares word by word; behind the end of the shorter one the longer must be NUL.
-    pub(super) fn bytes_eq(&mut self, inst: Inst, args: [Value; 2]) {
+    pub(super) fn bytes_eq(&mut self, inst: Inst, args: [Value; 2], most: Option<u32>) {
         let after = self.block_after();
         let equal = self.func.append_param(after, Type::I64);
         self.func.layout.pop();
         let words = args.map(|arg| self.len(arg).div_ceil(8));
-        for index in 0..words[0].max(words[1]) {
-            let [a, b] = [0, 1].map(|side| self.word(args[side], index, words[side]));
+        let most = most.unwrap_or(u32::MAX);
+        for index in 0..words[0].max(words[1]).min(most.div_ceil(8)) {
+            let [a, b] = [0, 1].map(|side| {
+                let word = self.word(args[side], index, words[side]);
+                self.first_bytes(word, most - index * 8)
+            });
             let differs = self.push(InstData::Icmp { op: CmpOp::Ne, args: [a, b] }, Type::I64);
             let zero = self.iconst(0);
             let next = self.block_after();
@@ -234,6 +256,15 @@ impl Expander<'_> {
         self.current = after;
         let result = self.result(inst);
         self.replacements.replace(result, equal);
+    }
+
+    /// The first `count` bytes of a word in memory; the others are zero.
+    fn first_bytes(&mut self, word: Value, count: u32) -> Value {
+        if count >= 8 {
+            return word;
+        }
+        let args = [word, self.iconst((1 << (count * 8)) - 1)];
+        self.push(InstData::Binary { op: BinaryOp::And, args }, Type::I64)
     }
 
     fn word(&mut self, value: Value, index: u32, words: u32) -> Value {

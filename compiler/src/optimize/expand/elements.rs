@@ -61,12 +61,14 @@ impl Expander<'_> {
         if let Some(Address::Found(element)) = known {
             return element;
         }
-        let place = self.key(inst, map, key);
-        let element = match (self.is_array(map), known) {
-            (true, _) => self.found_or_gone(map, place, full),
-            (false, None) => self.looked_up_or_made(map, place, full),
-            (false, Some(Address::Found(before) | Address::Unproved(before))) => {
-                self.proved_or_made(map, place, full, before)
+        let element = match known {
+            Some(Address::Unproved(before)) if !self.is_array(map) => self.proved_or_made(inst, map, key, full, before),
+            _ => {
+                let key = self.key(inst, map, key);
+                match self.is_array(map) {
+                    true => self.found_or_gone(map, key, full),
+                    false => self.looked_up_or_made(map, key, full),
+                }
             }
         };
         // Behind a full map the run may go on, where the element is not known.
@@ -77,12 +79,13 @@ impl Expander<'_> {
     }
 
     /// As `looked_up_or_made`, but for a look-up that was made before.
-    fn proved_or_made(&mut self, map: MapRef, key: Place, full: Option<Block>, before: Value) -> Value {
+    fn proved_or_made(&mut self, inst: Inst, map: MapRef, key: &[Value], full: Option<Block>, before: Value) -> Value {
         let (look, found) = (self.cold_block(), self.func.blocks.push(Default::default()));
         let element = self.func.append_param(found, Type::Ptr);
         self.branch_on_pointer(before, (found, vec![before]), (look, Vec::new()));
         self.current = look;
         let cold = self.func.layout.len();
+        let key = self.key(inst, map, key);
         let made = self.looked_up_or_made(map, key, full);
         self.jump(found, vec![made]);
         for index in cold..self.func.layout.len() {
@@ -131,7 +134,7 @@ impl Expander<'_> {
     fn give_up(&mut self, full: Option<Block>) {
         match full {
             Some(block) => self.jump(block, Vec::new()),
-            None => self.effect(InstData::Return),
+            None => self.end_run(),
         }
     }
 
@@ -166,8 +169,11 @@ impl Expander<'_> {
 
     /// The address of the element, or null.
     fn looked_up(&mut self, inst: Inst, map: MapRef, key: &[Value]) -> Value {
-        if let Some(Address::Found(known) | Address::Unproved(known)) = self.known(map, key) {
-            return known;
+        match self.known(map, key) {
+            Some(Address::Found(known)) => return known,
+            // That there was none is still true when this run makes none, under whatever key.
+            Some(Address::Unproved(known)) if !self.makers.make(map) => return known,
+            _ => {}
         }
         let place = self.key(inst, map, key);
         let pointer = self.look_up(map, place);

@@ -5,7 +5,8 @@
 //! element's memory for another key at once, so an address is good for as long as its element is.
 
 use super::Expander;
-use crate::ir::{Block, Value};
+use crate::catalog::helpers::Helper;
+use crate::ir::{Block, Function, InstData, Value};
 use crate::manifest::MapRef;
 
 /// An element whose address is known.
@@ -24,6 +25,33 @@ pub(super) enum Address {
     Found(Value),
     /// As the look-up gave it: null when there was none.
     Unproved(Value),
+}
+
+/// The maps of which a function may make elements.
+pub(super) struct Makers {
+    maps: Vec<MapRef>,
+    /// A loop over a map may make any.
+    has_loops: bool,
+}
+
+impl Makers {
+    pub(super) fn of(func: &Function, layout: &[Block]) -> Self {
+        let mut makers = Self { maps: Vec::new(), has_loops: false };
+        for &inst in layout.iter().flat_map(|&block| &func.blocks[block].insts) {
+            match func.insts[inst].data {
+                InstData::MapStore { map, .. }
+                | InstData::MapFetchAdd { map, .. }
+                | InstData::MapAggregate { map, .. } => makers.maps.push(map),
+                InstData::Call { helper: Helper::ForEachMapElem, .. } => makers.has_loops = true,
+                _ => {}
+            }
+        }
+        makers
+    }
+
+    pub(super) fn make(&self, map: MapRef) -> bool {
+        self.has_loops || self.maps.contains(&map)
+    }
 }
 
 impl Expander<'_> {

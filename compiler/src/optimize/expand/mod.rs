@@ -16,11 +16,12 @@ use std::collections::HashMap;
 use cranelift_entity::SecondaryMap;
 use pfscript_grammar::Span;
 
-use self::known::KnownElement;
+use self::known::{KnownElement, Makers};
 use super::rewrite::Replacements;
 use crate::catalog::helpers::Helper;
 use crate::ir::entities::StackSlot;
 use crate::ir::flow::ControlFlow;
+use crate::ir::function::Callback;
 use crate::ir::{Block, BlockCall, Function, Inst, InstData, Tables, Type, Value};
 use crate::manifest::{CounterKind, DataType, Member};
 
@@ -35,7 +36,7 @@ pub fn expand(func: &mut Function, tables: &mut Tables) {
         func.layout.clear();
         uses
     };
-    let current = layout[0];
+    let (current, makers) = (layout[0], Makers::of(func, &layout));
     let mut expander = Expander {
         func,
         tables,
@@ -43,6 +44,7 @@ pub fn expand(func: &mut Function, tables: &mut Tables) {
         origin: current,
         flow,
         elements: Vec::new(),
+        makers,
         span: Span::default(),
         uses,
         destinations,
@@ -67,6 +69,8 @@ struct Expander<'a> {
     flow: ControlFlow,
     /// Elements looked up so far.
     elements: Vec<KnownElement>,
+    /// What may make elements.
+    makers: Makers,
     span: Span,
     uses: SecondaryMap<Value, u32>,
     /// For each string or tuple that only goes into one record, key or tuple: which, and as which
@@ -112,8 +116,10 @@ impl Expander<'_> {
             | InstData::SlotLoad { .. } => self.bytes(inst),
             InstData::Element { tuple, member } => self.element(inst, tuple, &member),
             InstData::ReadInt { user, bytes, signed, addr } => self.read_int(inst, user, (bytes, signed), addr),
+            InstData::StoreBytes { value, base, offset } => self.store_bytes(value, base, offset),
+            InstData::Return => self.end_run(),
             InstData::SlotStore { value, slot } => self.slot_store(value, slot),
-            InstData::BytesEq { args } => self.bytes_eq(inst, args),
+            InstData::BytesEq { args, most } => self.bytes_eq(inst, args, most),
             InstData::MapLoad { map, key } => self.map_load(inst, map, &key),
             InstData::MapAggregated { map, key } => self.map_aggregated(inst, map, &key),
             InstData::MapHasKey { map, key } => self.map_has_key(inst, map, &key),
@@ -180,6 +186,24 @@ impl Expander<'_> {
         self.effect(InstData::Store { bytes, value, base, offset: place.offset as i16 });
     }
 
+    /// Ends the program; from a callback by way of the one who called the helper.
+    fn end_run(&mut self) {
+        let Some(callback) = self.func.callback() else { return self.effect(InstData::Return) };
+        let one = self.iconst(1);
+        self.effect(InstData::Store { bytes: 8, value: one, base: callback.frame, offset: Callback::ENDED });
+        self.effect(InstData::Leave { goes_on: false });
+    }
+
+    fn context(&mut self) -> Value {
+        match self.func.callback() {
+            None => self.func.context(),
+            Some(callback) => {
+                let data = InstData::Load { bytes: 8, signed: false, base: callback.frame, offset: Callback::CONTEXT };
+                self.push(data, Type::Ptr)
+            }
+        }
+    }
+
     fn block_after(&mut self) -> Block {
         self.func.append_block()
     }
@@ -237,11 +261,11 @@ impl Expander<'_> {
         match ty {
             DataType::Int { bytes, .. } => self.store(*bytes, value, place),
             DataType::Str { .. } | DataType::Tuple(_) => self.put_bytes(place, ty.size(), value),
-            DataType::UserStack if matches!(self.func.ty(value), Type::Bytes(_)) => {
+            DataType::UserStack | DataType::UserSymbol if matches!(self.func.ty(value), Type::Bytes(_)) => {
                 self.put_bytes(place, ty.size(), value);
             }
-            DataType::KernelStack | DataType::Moment(_) => self.store(8, value, place),
-            DataType::UserStack => {
+            DataType::KernelStack | DataType::KernelSymbol | DataType::Moment(_) => self.store(8, value, place),
+            DataType::UserStack | DataType::UserSymbol => {
                 self.store(8, value, place);
                 let ids = self.call(Helper::GetCurrentPidTgid, Vec::new(), Type::I64);
                 let half = self.iconst(32);

@@ -20,7 +20,7 @@ impl Expander<'_> {
         self.store(4, id, buffer.plus(RecordHeader::ID));
         let now = self.call(Helper::KtimeGetNs, Vec::new(), Type::I64);
         self.store(8, now, buffer.plus(RecordHeader::TIMESTAMP));
-        let context = self.func.blocks[self.func.layout[0]].params[0];
+        let context = self.context();
         let events = self.push(InstData::MapAddr { map: MapAddrOf::Events }, Type::Ptr);
         let (cpu, address) = (self.iconst(CURRENT_CPU), self.address(buffer));
         let size = self.iconst(layout.size.into());
