@@ -55,37 +55,8 @@ impl Generator<'_> {
             6 | 7 if self.scope.loops < 2 => self.for_range(nesting),
             9 if self.scope.loops < 2 => self.for_map(nesting).unwrap_or_else(|| self.block(nesting)),
             8 if self.scope.loops < 2 => format!("unroll ({}) {}", 1 + self.random.below(4), self.block(nesting)),
-            9 if self.scope.loops < 2 => self.for_map(nesting),
             _ => self.block(nesting),
         }
-    }
-
-    /// A loop over a map with values that can be read; its variable's parts are read as fields are.
-    fn for_map(&mut self, nesting: usize) -> String {
-        let fitting: Vec<_> =
-            self.maps.iter().filter(|map| map.is_readable() && !map.keys.is_empty()).cloned().collect();
-        if fitting.is_empty() {
-            return self.block(nesting);
-        }
-        let (map, name) = (self.random.one_of(&fitting).clone(), self.fresh("kv"));
-        let outer = (self.scope.int_fields.len(), self.scope.text_fields.len());
-        let keys = map.keys.iter().enumerate().map(|(part, &kind)| match map.keys.len() {
-            1 => (format!("${name}.0"), kind),
-            _ => (format!("${name}.0.{part}"), kind),
-        });
-        let value = (format!("${name}.1"), if map.value == Value::Data(Kind::Text) { Kind::Text } else { Kind::Int });
-        for (field, kind) in keys.chain([value]) {
-            match kind {
-                Kind::Int => self.scope.int_fields.push(field),
-                Kind::Text => self.scope.text_fields.push(field),
-            }
-        }
-        self.scope.loops += 1;
-        let body = self.block(nesting);
-        self.scope.loops -= 1;
-        self.scope.int_fields.truncate(outer.0);
-        self.scope.text_fields.truncate(outer.1);
-        format!("for (${name} : @{}) {body}", map.name)
     }
 
     fn if_else(&mut self, nesting: usize) -> String {
@@ -120,7 +91,8 @@ impl Generator<'_> {
 
     /// A loop over a map, if there is one to go through.
     fn for_map(&mut self, nesting: usize) -> Option<String> {
-        let has_elements = |map: &Map| matches!(map.value, Value::Data(_)) && !map.keys.is_empty();
+        let is_readable = |value: Value| matches!(value, Value::Data(_)) || value.is_aggregated_number();
+        let has_elements = |map: &Map| is_readable(map.value) && !map.keys.is_empty();
         let fitting: Vec<Map> = self.maps.iter().filter(|map| has_elements(map)).cloned().collect();
         let map = fitting.get(self.random.below(fitting.len().max(1)))?.clone();
         let name = self.fresh("kv");
@@ -145,9 +117,8 @@ impl Generator<'_> {
             let part = if keys.len() == 1 { format!("${name}.0") } else { format!("${name}.0.{index}") };
             self.part_of_element(part, *kind);
         }
-        if let Value::Data(kind) = map.value {
-            self.part_of_element(format!("${name}.1"), kind);
-        }
+        let kind = if let Value::Data(kind) = map.value { kind } else { Kind::Int };
+        self.part_of_element(format!("${name}.1"), kind);
     }
 
     fn part_of_element(&mut self, part: String, kind: Kind) {
