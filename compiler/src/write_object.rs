@@ -359,10 +359,14 @@ fn symbol(name: &str, value: u64, size: u64, kind: SymbolKind, section: SymbolSe
 mod tests {
     use std::collections::HashSet;
 
-    use aya_obj::generated::{BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE};
+    use aya_obj::generated::{BPF_PSEUDO_FUNC, BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE};
 
     use super::*;
+    use crate::catalog::helpers::Helper;
     use crate::codegen_tests::{compile, page_fault};
+    use crate::ir::InstData;
+    use crate::ir::builder::FunctionBuilder;
+    use crate::ir::function::Type;
     use crate::read_object::read_programs;
 
     /// Two programs that share a section, and one with a section of its own.
@@ -455,10 +459,59 @@ mod tests {
         assert_eq!(function.func_info.func_info.len(), 1);
     }
 
+    /// A program with a loop over the map, whose body is the second callback.
+    fn looping() -> Bytecode {
+        let mut builder = FunctionBuilder::new("begin");
+        let map = InstData::MapAddr { map: MapAddrOf::Script(crate::manifest::MapRef(0)) };
+        let map = builder.push(map, Type::Ptr);
+        let callback = builder.push(InstData::CallbackAddr { callback: 1 }, Type::Ptr);
+        let slot = builder.func_mut().create_slot(16);
+        let frame = builder.push(InstData::StackAddr { slot, offset: 0 }, Type::Ptr);
+        let flags = builder.iconst(0);
+        builder.call(Helper::ForEachMapElem, vec![map, callback, frame, flags]);
+        builder.ret();
+        compile(&builder.finish())
+    }
+
+    fn body(goes_on: bool) -> Bytecode {
+        let mut builder = FunctionBuilder::callback("body");
+        builder.leave(goes_on);
+        compile(&builder.finish())
+    }
+
+    #[test]
+    fn aya_puts_the_body_of_a_loop_behind_its_program() {
+        let (program, bodies) = (looping(), [body(true), body(false)]);
+        let callbacks = ["loop0", "loop1"].into_iter().zip(&bodies);
+        let bytes = write_object(&ObjectSpec {
+            programs: vec![ProgramCode { symbol: "begin", section: "raw_tp", bytecode: &program }],
+            callbacks: callbacks.map(|(symbol, bytecode)| CallbackCode { symbol, bytecode }).collect(),
+            maps: &[page_fault::faults_map()],
+            has_events: false,
+            has_stacks: false,
+            bss_size: 0,
+            source: &page_fault::source(),
+        });
+        let mut object = aya_obj::Object::parse(&bytes).expect("aya reads the object");
+        let maps = std::mem::take(&mut object.maps);
+        let of_code: HashSet<usize> = object.functions.keys().map(|&(section, _)| section).collect();
+        object.relocate_maps(maps.iter().map(|(name, map)| (name.as_str(), 10, map)), &of_code).expect("a map");
+        object.relocate_calls(&of_code).expect("a body");
+        let linked = &object.functions[&object.programs["begin"].function_key()];
+        let own = program.bytes.len() / SLOT_BYTES;
+        assert_eq!(linked.instructions.len(), own + bodies[1].bytes.len() / SLOT_BYTES);
+        assert_eq!(linked.instructions[own].imm, 1, "the second body says that the loop stops");
+        let slot = program.relocs.iter().find(|reloc| reloc.target == RelocTarget::Callback(1)).expect("a loop").slot;
+        let address = linked.instructions[slot];
+        assert_eq!((u32::from(address.src_reg()), address.imm), (BPF_PSEUDO_FUNC, (own - slot - 1) as i32));
+        let functions: Vec<u32> = linked.func_info.func_info.iter().map(|info| info.insn_off).collect();
+        assert_eq!(functions, [0, own as u32]);
+    }
+
     #[test]
     fn an_object_without_maps_is_one_too() {
         let source = SourceFile::new("empty.pf", "BEGIN {}");
-        let mut builder = crate::ir::builder::FunctionBuilder::new("begin");
+        let mut builder = FunctionBuilder::new("begin");
         builder.ret();
         let code = compile(&builder.finish());
         let programs = vec![ProgramCode { symbol: "begin", section: "raw_tp", bytecode: &code }];

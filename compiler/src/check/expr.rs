@@ -6,12 +6,10 @@ use super::constant::constant;
 use super::maps::Value;
 use super::params::text_len;
 use super::program::{AddResult, Expr, ExprKind};
-use super::types::{BOOL, DEFAULT_STRING_LEN, INT64, Pointee, Type, UINT64};
+use super::types::{DEFAULT_STRING_LEN, INT64, Pointee, Type, UINT64};
 use super::{Checked, Checker, Reported};
-use crate::catalog::builtins::{self, Origin};
-use crate::catalog::{codes, functions, nearest, probe_kinds};
-use crate::ir::{BinaryOp, CmpOp};
-use crate::manifest::AttachSpec;
+use crate::catalog::{codes, nearest};
+use crate::ir::BinaryOp;
 use crate::params::ParamValue;
 
 /// An expression of known type.
@@ -27,10 +25,6 @@ pub fn int(value: i64, ty: Type, span: Span) -> Expr {
 /// Arithmetic.
 pub fn binary_of(op: BinaryOp, lhs: Expr, rhs: Expr, ty: Type, span: Span) -> Expr {
     typed(ExprKind::Binary { op, lhs: Box::new(lhs), rhs: Box::new(rhs) }, ty, span)
-}
-
-fn compare_of(op: CmpOp, lhs: Expr, rhs: Expr, span: Span) -> Expr {
-    typed(ExprKind::Compare { op, lhs: Box::new(lhs), rhs: Box::new(rhs) }, BOOL, span)
 }
 
 impl Checker<'_> {
@@ -62,7 +56,7 @@ impl Checker<'_> {
     }
 
     /// An expression as a plain value: an address is a number.
-    fn value(&mut self, expr: &ast::Expr) -> Checked<Expr> {
+    pub(super) fn value(&mut self, expr: &ast::Expr) -> Checked<Expr> {
         Ok(as_number(self.expr(expr)?))
     }
 
@@ -70,15 +64,6 @@ impl Checker<'_> {
     pub(super) fn int_expr(&mut self, expr: &ast::Expr) -> Checked<Expr> {
         let checked = self.value(expr)?;
         if checked.ty.is_int() { Ok(checked) } else { self.mismatch(&checked, "an integer") }
-    }
-
-    /// `(a, b)`
-    fn tuple(&mut self, elements: &[ast::Expr], span: Span) -> Checked<Expr> {
-        // All of them, for each may have its errors, or teach a map something.
-        let elements: Vec<Checked<Expr>> = elements.iter().map(|element| self.shown_expr(element)).collect();
-        let elements = elements.into_iter().collect::<Checked<Vec<_>>>()?;
-        let ty = Type::Tuple(elements.iter().map(|element| element.ty.clone()).collect());
-        Ok(typed(ExprKind::Tuple(elements), ty, span))
     }
 
     /// An expression that has bytes: an integer, a string or a tuple.
@@ -152,40 +137,6 @@ impl Checker<'_> {
         }
     }
 
-    fn positional(&mut self, number: u32, span: Span) -> Expr {
-        match self.positional.get(number as usize - 1) {
-            None => int(0, INT64, span),
-            Some(text) => match text.parse::<i64>() {
-                Ok(value) => int(value, INT64, span),
-                Err(_) => text_literal(text, span),
-            },
-        }
-    }
-
-    fn variable(&mut self, name: &str, span: Span) -> Checked<Expr> {
-        if let Some(var) = self.probe.find(name) {
-            self.probe.read.insert(var);
-            self.probe.note_use(var, false);
-            return Ok(typed(ExprKind::Var(var), self.probe.vars[var].ty.clone(), span));
-        }
-        if self.probe.spoiled.iter().any(|spoiled| spoiled == name) {
-            return Err(Reported);
-        }
-        let message = format!("variable ${name} is used before it is assigned");
-        let mut diagnostic = Diagnostic::error(codes::UNKNOWN_VARIABLE, span, message);
-        if let Some(gone) = self.probe.find_gone(name) {
-            diagnostic = diagnostic
-                .also(self.probe.vars[gone].span, "assigned here, in a block that has ended")
-                .help("assign it before that block");
-        } else if let Some(near) = nearest(name, self.probe.vars.values().map(|var| var.name.as_str())) {
-            diagnostic = diagnostic.help(format!("did you mean `${near}`?"));
-        } else {
-            diagnostic = diagnostic
-                .help(format!("a variable lives for one run of one probe; what is to last longer is a map, `@{name}`"));
-        }
-        Err(self.note(diagnostic))
-    }
-
     fn map_load(&mut self, element: &ast::MapElement, span: Span) -> Checked<Expr> {
         let element = self.element(element)?;
         if let Some(Value::Aggregate(value)) = self.maps.value(element.map).cloned() {
@@ -194,204 +145,6 @@ impl Checker<'_> {
         }
         let ty = self.element_type(element.map, span)?;
         Ok(typed(ExprKind::MapLoad(element), ty, span))
-    }
-
-    fn name(&mut self, name: &str, span: Span) -> Checked<Expr> {
-        if let Some((ty, value)) = self.params.find(name) {
-            return Ok(param_constant(ty, &value, span));
-        }
-        let Some(builtin) = builtins::find(name) else { return self.unknown_name(name, span) };
-        match (builtin.origin)(&self.probe.attach) {
-            Some(origin) => self.builtin(origin, &builtin.ty, span),
-            None => {
-                let kind = probe_kinds::of(&self.probe.attach).name;
-                let message = format!("{kind} probes have no `{name}`");
-                let diagnostic = Diagnostic::error(codes::NOT_HERE, span, message);
-                Err(self.note(diagnostic.help(format!("it is the {}", builtin.doc))))
-            }
-        }
-    }
-
-    fn builtin(&mut self, origin: Origin, ty: &Type, span: Span) -> Checked<Expr> {
-        match (origin, self.probe.attach.clone()) {
-            (Origin::Read(source), _) => Ok(typed(ExprKind::Read(source), ty.clone(), span)),
-            (Origin::PossibleCpus, _) => Ok(int(self.kernel.possible_cpus().into(), ty.clone(), span)),
-            (Origin::Constant(number), _) => Ok(int(number, ty.clone(), span)),
-            (Origin::TaskField(path), _) => self.task_field(path, span),
-            (Origin::Returned, AttachSpec::Fentry { function, .. }) => self.returned(&function, span),
-            (
-                Origin::FunctionText,
-                AttachSpec::Kprobe { function, .. }
-                | AttachSpec::Fentry { function, .. }
-                | AttachSpec::Uprobe { function, .. },
-            ) => Ok(text_literal(&function, span)),
-            (Origin::ProbeText | Origin::FunctionText | Origin::Returned, _) => {
-                Ok(text_literal(&self.probe.text.clone(), span))
-            }
-        }
-    }
-
-    fn unknown_name<T>(&mut self, name: &str, span: Span) -> Checked<T> {
-        let mut diagnostic = Diagnostic::error(codes::UNKNOWN_NAME, span, format!("nothing is called `{name}`"));
-        let builtins = builtins::BUILTINS
-            .iter()
-            .map(|builtin| builtin.name)
-            .chain(["args", "false", "func", "pcomm", "ppid", "probe", "true"]);
-        let near = nearest(name, builtins.chain(self.params.names()));
-        diagnostic = if self.probe.find(name).is_some() {
-            diagnostic.help(format!("the variable is written `${name}`"))
-        } else if let Some(row) = functions::find(name) {
-            diagnostic.help(format!("the function is called `{}`", row.syntax))
-        } else if name == "args" {
-            diagnostic.help("a field of it is written `args.FIELD`")
-        } else if let Some(near) = near {
-            diagnostic.help(format!("did you mean `{near}`?"))
-        } else {
-            diagnostic.help(format!(
-                "a variable is written `${name}`, a map `@{name}`, a parameter is declared with `param {name} = ...;`"
-            ))
-        };
-        Err(self.note(diagnostic))
-    }
-
-    fn unary(&mut self, op: ast::UnaryOp, operand: &ast::Expr, span: Span) -> Checked<Expr> {
-        if op == ast::UnaryOp::Deref {
-            return self.dereference(operand, span);
-        }
-        let operand = self.int_expr(operand)?;
-        let ty = operand.ty.widened();
-        Ok(match op {
-            ast::UnaryOp::Neg => binary_of(BinaryOp::Sub, int(0, INT64, span), operand, INT64, span),
-            ast::UnaryOp::BitNot => binary_of(BinaryOp::Xor, operand, int(-1, INT64, span), ty, span),
-            ast::UnaryOp::Not | ast::UnaryOp::Deref => compare_of(CmpOp::Eq, operand, int(0, INT64, span), span),
-        })
-    }
-
-    /// `*x`: what is at an address whose kind is known.
-    fn dereference(&mut self, operand: &ast::Expr, span: Span) -> Checked<Expr> {
-        let pointer = self.expr(operand)?;
-        let user = matches!(self.probe.attach, AttachSpec::Uprobe { .. });
-        match pointer.ty {
-            Type::Pointer(Pointee::Int { bytes, signed }) => {
-                let addr = Box::new(pointer);
-                Ok(typed(ExprKind::ReadInt { user, bytes, signed, addr }, Type::Int { bytes, signed }, span))
-            }
-            Type::Pointer(Pointee::Struct(id)) => Ok(Expr { ty: Type::Struct(id), ..pointer }),
-            _ => {
-                let message = format!("{} does not say what it points to", super::describe(&pointer.ty));
-                let diagnostic = Diagnostic::error(codes::TYPE_MISMATCH, operand.span, message);
-                Err(self.note(diagnostic.help("cast it: `*(uint64 *)x`")))
-            }
-        }
-    }
-
-    fn binary(&mut self, op: ast::BinaryOp, lhs: &ast::Expr, rhs: &ast::Expr, span: Span) -> Checked<Expr> {
-        if let ast::BinaryOp::And | ast::BinaryOp::Or = op {
-            let (lhs, rhs) = (self.int_expr(lhs), self.int_expr(rhs));
-            let (lhs, rhs) = (Box::new(lhs?), Box::new(rhs?));
-            return Ok(typed(ExprKind::Logical { is_and: op == ast::BinaryOp::And, lhs, rhs }, BOOL, span));
-        }
-        let (lhs, rhs) = (self.value(lhs), self.value(rhs));
-        let (lhs, rhs) = (lhs?, rhs?);
-        match (&lhs.ty, &rhs.ty) {
-            (Type::Str { .. }, Type::Str { .. }) => self.string_binary(op, lhs, rhs, span),
-            (Type::Int { .. }, Type::Int { .. }) => self.int_binary(op, lhs, rhs, span),
-            (Type::Tuple(_), Type::Tuple(_)) => self.tuple_binary(op, lhs, rhs, span),
-            (Type::Int { .. }, Type::Str { .. }) | (Type::Str { .. }, Type::Int { .. }) => self.unlike(op, &lhs, &rhs),
-            (Type::Tuple(_), _) => self.mismatch(&rhs, "a tuple"),
-            (Type::Int { .. } | Type::Str { .. }, _) => self.mismatch(&rhs, "an integer"),
-            _ => self.mismatch(&lhs, "an integer"),
-        }
-    }
-
-    /// An integer and a string.
-    fn unlike<T>(&mut self, op: ast::BinaryOp, lhs: &Expr, rhs: &Expr) -> Checked<T> {
-        let message = format!("`{}` cannot have a string on one side and an integer on the other", op.symbol());
-        let (text, number) = if lhs.ty.is_str() { (lhs, rhs) } else { (rhs, lhs) };
-        let diagnostic = Diagnostic::error(codes::TYPE_MISMATCH, text.span, message)
-            .label("this is a string")
-            .also(number.span, format!("this is {}", super::describe(&number.ty)));
-        let is_comm = matches!(text.kind, ExprKind::Str(_)) && matches!(op, ast::BinaryOp::Eq | ast::BinaryOp::Ne);
-        Err(self.note(match is_comm {
-            true => diagnostic.help(format!("names are compared with names: `comm {} \"...\"`", op.symbol())),
-            false => diagnostic.help("strings can only be compared, `==` or `!=`, with other strings"),
-        }))
-    }
-
-    fn string_binary(&mut self, op: ast::BinaryOp, lhs: Expr, rhs: Expr, span: Span) -> Checked<Expr> {
-        let equal = match op {
-            ast::BinaryOp::Eq => true,
-            ast::BinaryOp::Ne => false,
-            _ => {
-                let message = format!("`{}` is not for strings", op.symbol());
-                let diagnostic = Diagnostic::error(codes::TYPE_MISMATCH, span, message);
-                return Err(self.note(diagnostic.help(
-                    "strings can only be compared, with `==` or `!=`; \
-                     printf and emit put several into one line",
-                )));
-            }
-        };
-        Ok(typed(ExprKind::BytesCompare { equal, most: None, lhs: Box::new(lhs), rhs: Box::new(rhs) }, BOOL, span))
-    }
-
-    /// `(a, b) == (c, d)`: two tuples of one type are equal when their bytes are.
-    fn tuple_binary(&mut self, op: ast::BinaryOp, lhs: Expr, rhs: Expr, span: Span) -> Checked<Expr> {
-        let equal = match op {
-            ast::BinaryOp::Eq => true,
-            ast::BinaryOp::Ne => false,
-            _ => {
-                let message = format!("`{}` is not for tuples", op.symbol());
-                let diagnostic = Diagnostic::error(codes::TYPE_MISMATCH, span, message);
-                return Err(self.note(diagnostic.help("compare their elements: `$t.0 < $u.0`")));
-            }
-        };
-        let Some(ty) = lhs.ty.join(&rhs.ty).map(|ty| ty.widened()) else {
-            return self.mismatch(&rhs, &format!("a tuple {}, as on the left,", lhs.ty));
-        };
-        let [lhs, rhs] = [lhs, rhs].map(|side| Box::new(converted(side, &ty)));
-        Ok(typed(ExprKind::BytesCompare { equal, most: None, lhs, rhs }, BOOL, span))
-    }
-
-    /// Arithmetic and comparison of two checked integers.
-    pub(super) fn int_binary(&mut self, op: ast::BinaryOp, lhs: Expr, rhs: Expr, span: Span) -> Checked<Expr> {
-        let is_division = matches!(op, ast::BinaryOp::Div | ast::BinaryOp::Rem);
-        if is_division && constant(&rhs) == Some(0) {
-            let diagnostic = Diagnostic::error(codes::DIVISION_BY_ZERO, rhs.span, "this divides by zero");
-            return Err(self.note(diagnostic.help(
-                "a parameter is kept from being 0 by its range, `param n = 5 in 1..;`; a variable that is 0 gives 0",
-            )));
-        }
-        let is_unsigned = lhs.ty.is_uint64() || rhs.ty.is_uint64();
-        if let Some(op) = comparison(op, is_unsigned) {
-            return Ok(compare_of(op, lhs, rhs, span));
-        }
-        // The left operand alone decides about a shift, as in C.
-        let ty = match op {
-            ast::BinaryOp::Shl | ast::BinaryOp::Shr => lhs.ty.widened(),
-            _ if is_unsigned => UINT64,
-            _ => INT64,
-        };
-        Ok(binary_of(arithmetic(op, ty == UINT64), lhs, rhs, ty, span))
-    }
-
-    fn ternary(&mut self, cond: &ast::Expr, then: &ast::Expr, otherwise: &ast::Expr, span: Span) -> Checked<Expr> {
-        let cond = self.condition(cond);
-        let (then, otherwise) = (self.value(then), self.value(otherwise));
-        let (cond, then, otherwise) = match (cond, then, otherwise) {
-            // `@m = new ? comm : @m`: one side tells what the other is going to be.
-            (_, Ok(known), Err(_)) | (_, Err(_), Ok(known)) if !self.is_settled => return Ok(known),
-            (cond, then, otherwise) => (cond?, then?, otherwise?),
-        };
-        let ty = match then.ty.join(&otherwise.ty) {
-            Some(ty) if ty.is_int() => ty.widened(),
-            Some(ty) if ty.is_str() => ty,
-            Some(ty @ Type::Tuple(_)) => ty.widened(),
-            Some(_) => return self.mismatch(&then, "an integer or a string"),
-            None => return self.mismatch(&otherwise, &format!("{} as on the left of `:`", super::describe(&then.ty))),
-        };
-        let [then, otherwise] = [then, otherwise].map(|arm| Box::new(converted(arm, &ty)));
-        let cond = Box::new(cond);
-        Ok(typed(ExprKind::Ternary { cond, then, otherwise }, ty, span))
     }
 
     /// The type that is written.
@@ -501,21 +254,6 @@ impl Checker<'_> {
     }
 }
 
-/// A tuple with the elements of `ty`, which holds all values of its own type; anything else as it is.
-pub fn converted(expr: Expr, ty: &Type) -> Expr {
-    match (expr.kind, ty) {
-        (ExprKind::Tuple(elements), Type::Tuple(types)) => {
-            let elements = elements.into_iter().zip(types).map(|(element, ty)| converted(element, ty)).collect();
-            Expr { kind: ExprKind::Tuple(elements), ty: ty.clone(), span: expr.span }
-        }
-        (kind, Type::Tuple(_)) if expr.ty != *ty => {
-            let span = expr.span;
-            typed(ExprKind::Cast(Box::new(Expr { kind, ..expr })), ty.clone(), span)
-        }
-        (kind, _) => Expr { kind, ..expr },
-    }
-}
-
 /// An address is a number.
 pub(super) fn as_number(expr: Expr) -> Expr {
     match expr.ty {
@@ -545,7 +283,8 @@ fn int_literal(value: u64, span: Span) -> Expr {
     int(value as i64, ty, span)
 }
 
-fn text_literal(text: &str, span: Span) -> Expr {
+/// A text that is known.
+pub fn text_literal(text: &str, span: Span) -> Expr {
     typed(ExprKind::Str(text.to_owned()), Type::Str { len: text_len(text) }, span)
 }
 
@@ -554,40 +293,5 @@ pub fn param_constant(ty: Type, value: &ParamValue, span: Span) -> Expr {
     match value {
         ParamValue::Int(value) => int(*value as i64, ty, span),
         ParamValue::Str(text) => text_literal(text, span),
-    }
-}
-
-fn comparison(op: ast::BinaryOp, is_unsigned: bool) -> Option<CmpOp> {
-    Some(match (op, is_unsigned) {
-        (ast::BinaryOp::Eq, _) => CmpOp::Eq,
-        (ast::BinaryOp::Ne, _) => CmpOp::Ne,
-        (ast::BinaryOp::Lt, false) => CmpOp::Slt,
-        (ast::BinaryOp::Lt, true) => CmpOp::Ult,
-        (ast::BinaryOp::Le, false) => CmpOp::Sle,
-        (ast::BinaryOp::Le, true) => CmpOp::Ule,
-        (ast::BinaryOp::Gt, false) => CmpOp::Sgt,
-        (ast::BinaryOp::Gt, true) => CmpOp::Ugt,
-        (ast::BinaryOp::Ge, false) => CmpOp::Sge,
-        (ast::BinaryOp::Ge, true) => CmpOp::Uge,
-        _ => return None,
-    })
-}
-
-fn arithmetic(op: ast::BinaryOp, is_unsigned: bool) -> BinaryOp {
-    match (op, is_unsigned) {
-        (ast::BinaryOp::Mul, _) => BinaryOp::Mul,
-        (ast::BinaryOp::Div, false) => BinaryOp::Sdiv,
-        (ast::BinaryOp::Div, true) => BinaryOp::Udiv,
-        (ast::BinaryOp::Rem, false) => BinaryOp::Srem,
-        (ast::BinaryOp::Rem, true) => BinaryOp::Urem,
-        (ast::BinaryOp::Add, _) => BinaryOp::Add,
-        (ast::BinaryOp::Sub, _) => BinaryOp::Sub,
-        (ast::BinaryOp::BitAnd, _) => BinaryOp::And,
-        (ast::BinaryOp::BitXor, _) => BinaryOp::Xor,
-        (ast::BinaryOp::BitOr, _) => BinaryOp::Or,
-        (ast::BinaryOp::Shl, _) => BinaryOp::Shl,
-        (ast::BinaryOp::Shr, false) => BinaryOp::Ashr,
-        (ast::BinaryOp::Shr, true) => BinaryOp::Lshr,
-        _ => unreachable!("comparisons and logical operators are handled before"),
     }
 }

@@ -36,21 +36,6 @@ impl Checker<'_> {
         }
     }
 
-    /// `tuple.0`
-    fn element_of(&mut self, mut elements: Vec<Type>, tuple: Expr, field: &ast::Ident, span: Span) -> Checked<Expr> {
-        match field.name.parse::<usize>() {
-            Ok(index) if index < elements.len() => {
-                let ty = elements.swap_remove(index);
-                Ok(typed(ExprKind::Element { tuple: Box::new(tuple), index }, ty, span))
-            }
-            _ => {
-                let message = format!("the tuple {} has no element `{}`", tuple.ty, field.name);
-                let diagnostic = Diagnostic::error(codes::UNKNOWN_FIELD, field.span, message);
-                Err(self.note(diagnostic.help(format!("its elements are `.0` to `.{}`", elements.len() - 1))))
-            }
-        }
-    }
-
     /// An expression whose fields are asked for; `curtask` knows what it points to only then, so
     /// that nothing is read of the kernel's types before.
     fn structured(&mut self, base: &ast::Expr) -> Checked<Expr> {

@@ -10,12 +10,16 @@ mod call;
 mod constant;
 mod expr;
 mod fields;
+mod loops;
 mod maps;
+mod names;
+mod operators;
 pub mod params;
 pub mod program;
 mod record;
 mod scope;
 mod stmt;
+mod tuples;
 pub mod types;
 
 pub use self::maps::lhist_steps;

@@ -1,5 +1,6 @@
 //! Expressions.
 
+use super::tuples::members;
 use super::{Lowering, Place};
 use crate::catalog::builtins::Source;
 use crate::catalog::helpers::Helper;
@@ -9,7 +10,6 @@ use crate::ir::function::Type as IrType;
 use crate::ir::inst::MapAddrOf;
 use crate::ir::{BinaryOp, Block, CmpOp, InstData, Value};
 use crate::kernel::FieldKind;
-use crate::manifest::{DataType, Member};
 
 impl Lowering<'_> {
     /// The value of `expr`; of a call without a value the number 0.
@@ -92,57 +92,6 @@ impl Lowering<'_> {
                 self.builder.push(InstData::ReadStr { user: *user, addr }, ir_type(&expr.ty))
             }
         }
-    }
-
-    /// The parts of a key, tuples taken apart.
-    pub(super) fn key(&mut self, element: &Element) -> Vec<Value> {
-        let mut parts = Vec::new();
-        element.key.iter().for_each(|part| self.key_part(part, &mut parts));
-        parts
-    }
-
-    fn key_part(&mut self, part: &Expr, out: &mut Vec<Value>) {
-        match (&part.kind, &part.ty) {
-            (ExprKind::Tuple(elements), _) => elements.iter().for_each(|element| self.key_part(element, out)),
-            (_, Type::Tuple(_)) => {
-                let tuple = self.expr(part);
-                self.take_apart(tuple, members(&part.ty), out);
-            }
-            _ => out.push(self.expr(part)),
-        }
-    }
-
-    pub(super) fn take_apart(&mut self, tuple: Value, members: Vec<Member>, out: &mut Vec<Value>) {
-        for member in members {
-            match member.ty.clone() {
-                DataType::Tuple(inner) => {
-                    let tuple = self.element(tuple, member);
-                    self.take_apart(tuple, inner, out);
-                }
-                _ => out.push(self.element(tuple, member)),
-            }
-        }
-    }
-
-    fn element(&mut self, tuple: Value, member: Member) -> Value {
-        let ty = ir_type_of_data(&member.ty);
-        self.builder.push(InstData::Element { tuple, member }, ty)
-    }
-
-    /// A tuple laid out anew, its elements as `to` has them.
-    fn laid_out_as(&mut self, tuple: Value, from: Vec<Member>, to: Vec<Member>, ty: IrType) -> Value {
-        let mut parts = Vec::with_capacity(to.len());
-        for (member, wanted) in from.into_iter().zip(&to) {
-            let present = member.ty.clone();
-            let part = self.element(tuple, member);
-            parts.push(match (present, &wanted.ty) {
-                (DataType::Tuple(from), DataType::Tuple(to)) => {
-                    self.laid_out_as(part, from, to.clone(), ir_type_of_data(&wanted.ty))
-                }
-                _ => part,
-            });
-        }
-        self.builder.push(InstData::Tuple { members: to, parts }, ty)
     }
 
     fn is_zero(&mut self, value: Value) -> Value {
@@ -376,23 +325,5 @@ pub(super) fn ir_type(ty: &Type) -> IrType {
         Type::Str { len } => IrType::Bytes(*len),
         Type::Tuple(_) => IrType::Bytes(ty.data().map_or(0, |data| data.size())),
         _ => IrType::I64,
-    }
-}
-
-/// The IR's type of what lies in memory as `ty`.
-pub(super) fn ir_type_of_data(ty: &DataType) -> IrType {
-    match ty {
-        DataType::Str { .. } | DataType::UserStack | DataType::UserSymbol | DataType::Tuple(_) => {
-            IrType::Bytes(ty.size())
-        }
-        DataType::Int { .. } | DataType::KernelStack | DataType::KernelSymbol | DataType::Moment(_) => IrType::I64,
-    }
-}
-
-/// How a tuple lies in memory.
-pub(super) fn members(ty: &Type) -> Vec<Member> {
-    match ty.data() {
-        Some(DataType::Tuple(members)) => members,
-        other => unreachable!("{other:?} is no tuple"),
     }
 }

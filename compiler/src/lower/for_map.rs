@@ -10,7 +10,7 @@
 //! kernels before 6.7, which look at a single round, would take what holds in the first for what
 //! holds in all, and leave out what only later ones do.
 
-use super::expr::{ir_type_of_data, members};
+use super::tuples::{ir_type_of_data, members};
 use super::{Loop, Lowering, Place};
 use crate::catalog::helpers::Helper;
 use crate::check::program::{OuterVar, Stmt, Var};

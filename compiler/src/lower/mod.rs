@@ -7,6 +7,7 @@
 mod expr;
 mod for_map;
 mod stmt;
+mod tuples;
 
 use cranelift_entity::{PrimaryMap, SecondaryMap};
 use pfscript_grammar::Span;
