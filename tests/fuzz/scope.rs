@@ -21,13 +21,6 @@ pub enum Value {
     Aggregate(&'static str),
 }
 
-impl Value {
-    /// Whether it is an aggregation that can be read as an integer.
-    pub fn is_aggregated_number(self) -> bool {
-        matches!(self, Self::Aggregate("count" | "sum" | "min" | "max" | "avg"))
-    }
-}
-
 /// A map.
 #[derive(Clone, Debug)]
 pub struct Map {

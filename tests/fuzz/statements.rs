@@ -53,7 +53,6 @@ impl Generator<'_> {
             0..4 => self.if_else(nesting),
             4..6 => format!("every {} of {} {}", self.step(), self.int(DEPTH), self.block(nesting)),
             6 | 7 if self.scope.loops < 2 => self.for_range(nesting),
-            9 if self.scope.loops < 2 => self.for_map(nesting).unwrap_or_else(|| self.block(nesting)),
             8 if self.scope.loops < 2 => format!("unroll ({}) {}", 1 + self.random.below(4), self.block(nesting)),
             9 if self.scope.loops < 2 => self.for_map(nesting),
             _ => self.block(nesting),
@@ -69,17 +68,7 @@ impl Generator<'_> {
         }
         let (map, name) = (self.random.one_of(&fitting).clone(), self.fresh("kv"));
         let outer = (self.scope.int_fields.len(), self.scope.text_fields.len());
-        let keys = map.keys.iter().enumerate().map(|(part, &kind)| match map.keys.len() {
-            1 => (format!("${name}.0"), kind),
-            _ => (format!("${name}.0.{part}"), kind),
-        });
-        let value = (format!("${name}.1"), if map.value == Value::Data(Kind::Text) { Kind::Text } else { Kind::Int });
-        for (field, kind) in keys.chain([value]) {
-            match kind {
-                Kind::Int => self.scope.int_fields.push(field),
-                Kind::Text => self.scope.text_fields.push(field),
-            }
-        }
+        self.parts_of_element(&name, &map);
         self.scope.loops += 1;
         let body = self.block(nesting);
         self.scope.loops -= 1;
@@ -116,23 +105,6 @@ impl Generator<'_> {
         self.scope.loops -= 1;
         self.scope.variables.pop();
         format!("for (${name} : {low}..{}) {body}", low + rounds)
-    }
-
-    /// A loop over a map, if there is one to go through.
-    fn for_map(&mut self, nesting: usize) -> Option<String> {
-        let is_readable = |value: Value| matches!(value, Value::Data(_)) || value.is_aggregated_number();
-        let has_elements = |map: &Map| is_readable(map.value) && !map.keys.is_empty();
-        let fitting: Vec<Map> = self.maps.iter().filter(|map| has_elements(map)).cloned().collect();
-        let map = fitting.get(self.random.below(fitting.len().max(1)))?.clone();
-        let name = self.fresh("kv");
-        let (ints, texts) = (self.scope.int_fields.len(), self.scope.text_fields.len());
-        self.parts_of_element(&name, &map);
-        self.scope.loops += 1;
-        let body = self.block(nesting);
-        self.scope.loops -= 1;
-        self.scope.int_fields.truncate(ints);
-        self.scope.text_fields.truncate(texts);
-        Some(format!("for (${name} : @{}) {body}", map.name))
     }
 
     fn parts_of_element(&mut self, name: &str, map: &Map) {
