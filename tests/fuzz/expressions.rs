@@ -111,8 +111,7 @@ impl Generator<'_> {
 
     /// What an aggregation came to so far.
     fn aggregation_read(&mut self, depth: usize) -> String {
-        let is_number = |value| matches!(value, Value::Aggregate("count" | "sum" | "min" | "max" | "avg"));
-        match self.map_with(is_number) {
+        match self.map_with(Value::is_aggregated_number) {
             Some(index) => self.element(index, depth - 1),
             None => self.int_leaf(),
         }

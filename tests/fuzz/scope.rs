@@ -21,19 +21,19 @@ pub enum Value {
     Aggregate(&'static str),
 }
 
+impl Value {
+    /// Whether it is an aggregation that can be read as an integer.
+    pub fn is_aggregated_number(self) -> bool {
+        matches!(self, Self::Aggregate("count" | "sum" | "min" | "max" | "avg"))
+    }
+}
+
 /// A map.
 #[derive(Clone, Debug)]
 pub struct Map {
     pub name: String,
     pub keys: Vec<Kind>,
     pub value: Value,
-}
-
-impl Map {
-    /// Whether an element has a value in an expression.
-    pub fn is_readable(&self) -> bool {
-        !matches!(self.value, Value::Aggregate("stats" | "hist" | "lhist"))
-    }
 }
 
 /// What can be named at a place.

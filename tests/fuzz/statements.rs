@@ -53,28 +53,10 @@ impl Generator<'_> {
             0..4 => self.if_else(nesting),
             4..6 => format!("every {} of {} {}", self.step(), self.int(DEPTH), self.block(nesting)),
             6 | 7 if self.scope.loops < 2 => self.for_range(nesting),
+            9 if self.scope.loops < 2 => self.for_map(nesting).unwrap_or_else(|| self.block(nesting)),
             8 if self.scope.loops < 2 => format!("unroll ({}) {}", 1 + self.random.below(4), self.block(nesting)),
-            9 if self.scope.loops < 2 => self.for_map(nesting),
             _ => self.block(nesting),
         }
-    }
-
-    /// A loop over a map with values that can be read; its variable's parts are read as fields are.
-    fn for_map(&mut self, nesting: usize) -> String {
-        let fitting: Vec<_> =
-            self.maps.iter().filter(|map| map.is_readable() && !map.keys.is_empty()).cloned().collect();
-        if fitting.is_empty() {
-            return self.block(nesting);
-        }
-        let (map, name) = (self.random.one_of(&fitting).clone(), self.fresh("kv"));
-        let outer = (self.scope.int_fields.len(), self.scope.text_fields.len());
-        self.parts_of_element(&name, &map);
-        self.scope.loops += 1;
-        let body = self.block(nesting);
-        self.scope.loops -= 1;
-        self.scope.int_fields.truncate(outer.0);
-        self.scope.text_fields.truncate(outer.1);
-        format!("for (${name} : @{}) {body}", map.name)
     }
 
     fn if_else(&mut self, nesting: usize) -> String {
@@ -105,6 +87,23 @@ impl Generator<'_> {
         self.scope.loops -= 1;
         self.scope.variables.pop();
         format!("for (${name} : {low}..{}) {body}", low + rounds)
+    }
+
+    /// A loop over a map, if there is one to go through.
+    fn for_map(&mut self, nesting: usize) -> Option<String> {
+        let is_readable = |value: Value| matches!(value, Value::Data(_)) || value.is_aggregated_number();
+        let has_elements = |map: &Map| is_readable(map.value) && !map.keys.is_empty();
+        let fitting: Vec<Map> = self.maps.iter().filter(|map| has_elements(map)).cloned().collect();
+        let map = fitting.get(self.random.below(fitting.len().max(1)))?.clone();
+        let name = self.fresh("kv");
+        let (ints, texts) = (self.scope.int_fields.len(), self.scope.text_fields.len());
+        self.parts_of_element(&name, &map);
+        self.scope.loops += 1;
+        let body = self.block(nesting);
+        self.scope.loops -= 1;
+        self.scope.int_fields.truncate(ints);
+        self.scope.text_fields.truncate(texts);
+        Some(format!("for (${name} : @{}) {body}", map.name))
     }
 
     fn parts_of_element(&mut self, name: &str, map: &Map) {
