@@ -14,6 +14,7 @@ mod check;
 #[cfg(test)]
 mod codegen_tests;
 mod dump;
+mod effort;
 mod emit;
 mod format;
 pub mod glob;

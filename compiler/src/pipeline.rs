@@ -9,7 +9,7 @@ use crate::emit::{self, Bytecode};
 use crate::ir::{Function, Module};
 use crate::kernel::KernelInfo;
 use crate::manifest::Manifest;
-use crate::{assemble, bpf, check, limits, lower, optimize, regalloc};
+use crate::{assemble, bpf, check, effort, limits, lower, optimize, regalloc};
 
 /// Compiles a script to an object and its manifest.
 ///
@@ -50,7 +50,10 @@ fn generate(program: &CheckedProgram, module: &Module) -> Result<Code, Vec<Diagn
     let (mut programs, mut refused) = (Vec::new(), Vec::new());
     for (probe, func) in probes.zip(&module.functions) {
         match generate_function(func).and_then(|code| limits::with_callbacks(code, &callbacks)) {
-            Ok(bytecode) => programs.push(bytecode),
+            Ok(bytecode) => match effort::check(probe, limits::all_code(&bytecode, &callbacks).into_iter()) {
+                Ok(()) => programs.push(bytecode),
+                Err(diagnostic) => refused.push(diagnostic),
+            },
             Err(refusal) => refused.push(limits::explain(probe, &refusal)),
         }
     }

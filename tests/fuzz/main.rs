@@ -130,6 +130,10 @@ impl Tally {
 /// Shrinks a script that shows a bug, and tells about it.
 fn bug(seed: u64, text: &str, verdict: &Verdict, judge: impl Fn(&str) -> Verdict) -> Failed {
     let kind = std::mem::discriminant(verdict);
+    eprintln!(
+        "seed {seed} shows a bug, which is being shrunk: {}",
+        format!("{verdict:?}").chars().take(200).collect::<String>()
+    );
     let small = shrink(text, |text| std::mem::discriminant(&judge(text)) == kind);
     let verdict = match judge(&small) {
         Verdict::Rejected(why) => why,

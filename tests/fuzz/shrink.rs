@@ -4,12 +4,15 @@
 //! it is still well typed shows when it is tried.
 
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use pfscript_grammar::ast::{Block, Expr, ExprKind, Item, Script, Stmt, StmtKind};
 use pfscript_grammar::{SourceFile, parse};
 
-/// How many edits are tried at most.
+/// How many edits are tried at most, and for how long: what the kernel takes a second to refuse
+/// takes hours to shrink.
 const MAX_TRIES: usize = 3000;
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A part of the text, and what takes its place.
 type Edit = (Range<usize>, String);
@@ -18,6 +21,8 @@ type Edit = (Range<usize>, String);
 pub fn shrink(text: &str, mut fails: impl FnMut(&str) -> bool) -> String {
     let mut smallest = text.to_owned();
     let mut tries = 0;
+    let start = Instant::now();
+    let mut fails = |text: &str| start.elapsed() < PATIENCE && fails(text);
     while let Some(smaller) = smaller(&smallest, &mut tries, &mut fails) {
         smallest = smaller;
     }

@@ -80,7 +80,8 @@ impl Generator<'_> {
 
     fn for_range(&mut self, nesting: usize) -> String {
         let name = self.fresh("i");
-        let (low, rounds) = (self.random.below(5), self.random.below(9));
+        let (low, few) = (self.random.below(5), self.random.below(9));
+        let rounds = if self.random.percent(10) { *self.random.one_of(&[50, 300, 1000]) } else { few };
         self.scope.variables.push((name.clone(), Kind::Int));
         self.scope.loops += 1;
         let body = self.block(nesting);

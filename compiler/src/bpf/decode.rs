@@ -41,7 +41,6 @@ pub fn decode(bytes: &[u8]) -> Option<Inst> {
 }
 
 /// All instructions of a program.
-#[cfg(test)]
 pub fn decode_all(mut bytes: &[u8]) -> Option<Vec<Inst>> {
     let mut insts = Vec::new();
     while !bytes.is_empty() {
