@@ -1,6 +1,5 @@
 //! Scripts with their expectations beside them: `tests/cases/FOLDER/NAME.pf` and any of
 //! `NAME.ast .err .ir .asm .out`, each of them one test. See tests/README.md for how to add one.
-//! The folder `syntax` is the grammar's own: `grammar/tests/syntax.rs` compares it without a binary.
 //!
 //! What is expected must be true on every machine: cases run in their own folder, so that no
 //! message names another, and read no field of a tracepoint, whose place is a kernel's own matter.
@@ -36,8 +35,8 @@ const EXPECTATIONS: &[Expectation] = &[
     Expectation { extension: "out", options: &["-q"], answer: stdout, exit: 0, needs: &[Need::Root, Need::Tracefs] },
 ];
 
-/// The folders of cases that need the binary.
-const FOLDERS: [&str; 3] = ["check", "codegen", "run"];
+/// The folders of cases.
+const FOLDERS: [&str; 4] = ["syntax", "check", "codegen", "run"];
 
 fn main() {
     let arguments = Arguments::from_args();
