@@ -18,6 +18,8 @@ const MAX_BRANCHES: u64 = 8192;
 /// On all ways it looks at a million instructions (`BPF_COMPLEXITY_LIMIT_INSNS`); most of them it
 /// meets on more than one.
 const MAX_INSTS: u64 = 125_000;
+/// It runs a callback until nothing changes, among all that it has kept of earlier runs.
+const CALLBACK_INSTS: u64 = 1000;
 
 /// Checks what the verifier has to follow of a program and the callbacks that it has.
 ///
@@ -32,7 +34,8 @@ pub fn check<'a>(probe: &CheckedProbe, code: impl Iterator<Item = &'a Bytecode>)
         let mut slot = 0;
         for inst in decoded {
             let times = rounds.at(code.spans[slot]);
-            insts = insts.saturating_add(times);
+            let cost = if code.is_callback(slot) { CALLBACK_INSTS } else { 1 };
+            insts = insts.saturating_add(times.saturating_mul(cost));
             if let Inst::Branch { .. } = inst {
                 branches = branches.saturating_add(times);
             }
