@@ -10,39 +10,38 @@ use crate::bpf::decode::decode_all;
 use crate::bpf::inst::Inst;
 use crate::catalog::codes;
 use crate::check::program::{CheckedProbe, Stmt, StmtKind};
-use crate::emit::Bytecode;
+use crate::emit::{Bytecode, EmitError, RelocTarget};
+
+/// The callbacks of all programs.
+type Callbacks = [Result<Bytecode, EmitError>];
 
 /// On one way through a program the verifier keeps so many branches in mind
 /// (`BPF_COMPLEXITY_LIMIT_JMP_SEQ` of `kernel/bpf/verifier.c`).
 const MAX_BRANCHES: u64 = 8192;
 /// On all ways it looks at a million instructions (`BPF_COMPLEXITY_LIMIT_INSNS`); most of them it
-/// meets on more than one.
-const MAX_INSTS: u64 = 125_000;
-/// It runs a callback until nothing changes, among all that it has kept of earlier runs.
-const CALLBACK_INSTS: u64 = 1000;
+/// meets on several: in generated scripts up to a dozen.
+const MAX_INSTS: u64 = 50_000;
+/// It runs a callback until nothing changes, among all that it has kept of earlier runs: so many
+/// instructions for each branch in it.
+const CALLBACK_INSTS: u64 = 250;
 
 /// Checks what the verifier has to follow of a program and the callbacks that it has.
 ///
 /// # Errors
 /// That it is too much, said of the loop with the most rounds.
-pub fn check<'a>(probe: &CheckedProbe, code: impl Iterator<Item = &'a Bytecode>) -> Result<(), Diagnostic> {
+pub fn check(probe: &CheckedProbe, code: &Bytecode, callbacks: &Callbacks) -> Result<(), Diagnostic> {
     let mut rounds = Rounds::default();
     rounds.collect(&probe.body, 1);
-    let (mut branches, mut insts) = (0_u64, 0_u64);
-    for code in code {
-        let decoded = decode_all(&code.bytes).expect("the compiler writes what it reads");
-        let mut slot = 0;
-        for inst in decoded {
-            let times = rounds.at(code.spans[slot]);
-            let cost = if code.is_callback(slot) { CALLBACK_INSTS } else { 1 };
-            insts = insts.saturating_add(times.saturating_mul(cost));
-            if let Inst::Branch { .. } = inst {
-                branches = branches.saturating_add(times);
-            }
-            slot += inst.slots();
-        }
-    }
-    if branches <= MAX_BRANCHES && insts <= MAX_INSTS { Ok(()) } else { Err(rounds.too_many(probe, branches, insts)) }
+    let effort = rounds.effort(code, callbacks);
+    let is_fine = effort.branches <= MAX_BRANCHES && effort.insts <= MAX_INSTS;
+    if is_fine { Ok(()) } else { Err(rounds.too_many(probe, effort)) }
+}
+
+/// What the verifier has to follow.
+#[derive(Clone, Copy, Default)]
+struct Effort {
+    branches: u64,
+    insts: u64,
 }
 
 /// How often what stands in the script is followed.
@@ -78,12 +77,35 @@ impl Rounds {
         }
     }
 
+    /// The effort of a function and of the callbacks that it has.
+    fn effort(&self, code: &Bytecode, callbacks: &Callbacks) -> Effort {
+        let mut effort = Effort::default();
+        let mut slot = 0;
+        for inst in decode_all(&code.bytes).expect("the compiler writes what it reads") {
+            let times = self.at(code.spans[slot]);
+            effort.insts = effort.insts.saturating_add(times);
+            if let Inst::Branch { .. } = inst {
+                effort.branches = effort.branches.saturating_add(times);
+            }
+            slot += inst.slots();
+        }
+        for reloc in &code.relocs {
+            let RelocTarget::Callback(callback) = reloc.target else { continue };
+            let Ok(callback) = &callbacks[callback as usize] else { continue };
+            let (times, inner) = (self.at(code.spans[reloc.slot]), self.effort(callback, callbacks));
+            effort.branches = effort.branches.saturating_add(inner.branches);
+            let insts = times.saturating_mul(CALLBACK_INSTS).saturating_mul(branches_of(callback) + 1);
+            effort.insts = effort.insts.saturating_add(insts).saturating_add(inner.insts);
+        }
+        effort
+    }
+
     fn at(&self, span: Span) -> u64 {
         let behind = self.from.partition_point(|&(start, _)| start <= span.start);
         behind.checked_sub(1).map_or(1, |index| self.from[index].1)
     }
 
-    fn too_many(&self, probe: &CheckedProbe, branches: u64, insts: u64) -> Diagnostic {
+    fn too_many(&self, probe: &CheckedProbe, Effort { branches, insts }: Effort) -> Diagnostic {
         let what = match branches > MAX_BRANCHES {
             true => format!("{branches} branches, {MAX_BRANCHES} are allowed"),
             false => format!("{insts} instructions, {MAX_INSTS} are allowed"),
@@ -95,4 +117,9 @@ impl Rounds {
             None => Diagnostic::error(codes::TOO_LONG, probe.span, message).help("split it into several probes"),
         }
     }
+}
+
+fn branches_of(code: &Bytecode) -> u64 {
+    let insts = decode_all(&code.bytes).expect("the compiler writes what it reads");
+    insts.iter().filter(|inst| matches!(inst, Inst::Branch { .. })).count() as u64
 }

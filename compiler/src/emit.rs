@@ -183,12 +183,6 @@ impl Bytecode {
         })
     }
 
-    /// Whether the instruction at `slot` takes the address of a callback.
-    pub fn is_callback(&self, slot: usize) -> bool {
-        let found = self.relocs.binary_search_by_key(&slot, |reloc| reloc.slot);
-        found.is_ok_and(|index| matches!(self.relocs[index].target, RelocTarget::Callback(_)))
-    }
-
     fn append(&mut self, placed: &Placed) {
         let slot = self.spans.len();
         self.relocs.extend(placed.target.map(|target| Reloc { slot, target }));

@@ -50,7 +50,7 @@ fn generate(program: &CheckedProgram, module: &Module) -> Result<Code, Vec<Diagn
     let (mut programs, mut refused) = (Vec::new(), Vec::new());
     for (probe, func) in probes.zip(&module.functions) {
         match generate_function(func).and_then(|code| limits::with_callbacks(code, &callbacks)) {
-            Ok(bytecode) => match effort::check(probe, limits::all_code(&bytecode, &callbacks).into_iter()) {
+            Ok(bytecode) => match effort::check(probe, &bytecode, &callbacks) {
                 Ok(()) => programs.push(bytecode),
                 Err(diagnostic) => refused.push(diagnostic),
             },
