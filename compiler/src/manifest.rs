@@ -62,7 +62,7 @@ pub struct Target {
 /// One eBPF program of the object.
 #[derive(Clone, Debug)]
 pub struct Program {
-    /// Its symbol in the object: unique, at most 15 bytes of `[A-Za-z0-9_]`.
+    /// Its symbol in the object: unique, of `[A-Za-z0-9_]`; in the kernel its first 15 bytes are its name.
     pub symbol: String,
     /// Its section in the object (libbpf's convention), for example `kprobe/handle_mm_fault`.
     pub section: String,

@@ -216,7 +216,7 @@ impl<'a> Session<'a> {
             events_left: settings.max_events,
             // Heard from here on: what is pressed while attaching ends the session in order.
             signals: [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?],
-            is_interrupted: flag_of_signals()?,
+            is_interrupted: sys::process::interruption()?,
         })
     }
 
@@ -365,8 +365,6 @@ impl<'a> Session<'a> {
 
     /// Detaches, hands out the rest, runs `END`.
     fn finish(mut self, mut ending: Ending) -> Result<i32, Failure> {
-        // A second signal now ends the process where it stands; the kernel cleans up.
-        sys::process::default_signals();
         let programs_matter = ending != Ending::BrokenPipe && !self.links.is_empty();
         Link::detach_all(std::mem::take(&mut self.links), programs_matter);
         if programs_matter {
@@ -429,15 +427,6 @@ impl<'a> Session<'a> {
 fn skipped_text(probe: &str, skipped: u64) -> String {
     let runs = if skipped == 1 { "1 run".to_owned() } else { format!("{skipped} runs") };
     format!("the kernel skipped {runs} of {probe}, which was running already on that CPU: what it counts is too low")
-}
-
-/// A flag that SIGINT and SIGTERM set.
-fn flag_of_signals() -> io::Result<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    for signal in [SignalKind::interrupt(), SignalKind::terminate()] {
-        signal_hook::flag::register(signal.as_raw_value(), Arc::clone(&flag))?;
-    }
-    Ok(flag)
 }
 
 async fn hung_up(output: Option<&AsyncFd<OwnedFd>>) {

@@ -11,7 +11,7 @@ pub mod process;
 
 use std::fmt;
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -144,9 +144,14 @@ unsafe fn check_fd(call: Call, result: libc::c_long) -> Result<OwnedFd, Refused>
 
 /// Now, in ns of CLOCK_MONOTONIC: the clock of `bpf_ktime_get_ns`.
 pub fn monotonic_now() -> u64 {
+    clock(libc::CLOCK_MONOTONIC)
+}
+
+/// What the clock `id`, one that every Linux has, shows, in ns.
+pub fn clock(id: libc::clockid_t) -> u64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `now` is a valid place for the result; the clock exists on every Linux.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
+    // SAFETY: `now` is a valid place for the result.
+    unsafe { libc::clock_gettime(id, &mut now) };
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
@@ -167,6 +172,13 @@ pub fn await_readable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 pub fn await_hangup(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` always gives the same descriptor and keeps it open while it lives.
     Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::ERROR) }?)
+}
+
+/// Blocks until `fd` can be written to, or has an error to tell of.
+pub fn wait_writable(fd: BorrowedFd<'_>) {
+    let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+    // SAFETY: `poll` is one valid entry. An error only means that the write is tried at once.
+    unsafe { libc::poll(&raw mut poll, 1, -1) };
 }
 
 /// Bytes of a page of memory.

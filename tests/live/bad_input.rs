@@ -3,11 +3,12 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
+use pfscript::cli::script::BUILT_IN;
 
 use crate::tracer::pfscript;
 
@@ -80,21 +81,35 @@ pub fn without_root() -> Result<(), Failed> {
     refused(&output?, MACHINE, &["CAP_BPF", "run with sudo"])
 }
 
-/// What needs no privileges works without: the checker and every dump, with neither a script named
-/// nor tracefs or BTF to read.
+/// What needs no privileges works without, for every built-in script and for none named, also where
+/// there is neither tracefs nor BTF to read.
 pub fn unprivileged_work() -> Result<(), Failed> {
     let copy = readable_copy()?;
-    let results: Vec<_> = ["--check", "--dump-ast", "--dump-ir", "--dump-bytecode", "--help"]
-        .map(|option| (option, as_nobody().arg(&copy).arg(option).output()))
-        .into();
+    let names = BUILT_IN.iter().map(|(name, _)| Some(*name));
+    let result = names.chain([None]).try_for_each(|script| without_anything(&copy, script));
     fs::remove_file(&copy)?;
-    for (option, output) in results {
-        let output = output?;
+    result
+}
+
+fn without_anything(copy: &Path, script: Option<&str>) -> Result<(), Failed> {
+    for option in ["--check", "--dump-ast", "--dump-ir", "--dump-bytecode", "--help"] {
+        let mut command = on_a_bare_machine(as_nobody());
+        let output = bounded(command.arg(copy).args(script).arg(option))?;
         if !output.status.success() {
-            return Err(format!("{option}: {}", String::from_utf8_lossy(&output.stderr)).into());
+            return Err(format!("{script:?} {option}: {}", String::from_utf8_lossy(&output.stderr)).into());
         }
     }
     Ok(())
+}
+
+/// `command` where folders with nothing in them cover tracefs and the kernel's BTF.
+fn on_a_bare_machine(command: Command) -> Command {
+    const COVER: &str = "for folder in /sys/kernel/btf /sys/kernel/tracing; do
+        [ ! -d $folder ] || mount -t tmpfs none $folder || exit
+    done; exec \"$0\" \"$@\"";
+    let mut bare = Command::new("unshare");
+    bare.args(["-m", "sh", "-c", COVER]).arg(command.get_program()).args(command.get_args());
+    bare
 }
 
 /// Where tracefs is not mounted, how to mount it.

@@ -50,6 +50,34 @@ pub fn closed_pipe() -> Result<(), Failed> {
     }
 }
 
+/// `timeout` sends its signal twice at once: that is one request to end, and END runs.
+pub fn by_signal_twice_at_once() -> Result<(), Failed> {
+    let tracer = Tracer::start(&["-e", "interval:s:100 { } END { printf(\"the end\\n\"); }"])?;
+    tracer.send(libc::SIGTERM)?;
+    std::thread::sleep(Duration::from_millis(2));
+    let finished = tracer.stop(libc::SIGTERM)?;
+    match (finished.code, &finished.stdout[..]) {
+        (Some(0), "the end\n") => Ok(()),
+        _ => Err(format!("exit {:?}, stdout {:?}", finished.code, finished.stdout).into()),
+    }
+}
+
+/// Where nobody reads the output, a signal cannot be obeyed in order; a second one is all the same.
+pub fn by_second_signal() -> Result<(), Failed> {
+    let (unread, pipe) = std::io::pipe()?;
+    let tracer = Tracer::start_into(&["--log_step", "1"], pipe.into())?;
+    faulted(generate(20_000, 1)?)?;
+    std::thread::sleep(Duration::from_millis(200));
+    tracer.send(libc::SIGINT)?;
+    std::thread::sleep(Duration::from_millis(400));
+    let finished = tracer.stop(libc::SIGINT)?;
+    drop(unread);
+    match finished.code {
+        None if finished.took < INSTANTLY => Ok(()),
+        code => Err(format!("exit {code:?} after {:?}, stderr {}", finished.took, finished.stderr).into()),
+    }
+}
+
 /// `exit(N)` in a script is the exit code.
 pub fn by_script() -> Result<(), Failed> {
     let finished = Tracer::start(&["-e", "interval:ms:50 { printf(\"now\\n\"); exit(7); }"])?.wait()?;

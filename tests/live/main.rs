@@ -25,6 +25,8 @@ const NEEDS: &[Need] = &[Need::Root, Need::Tracefs, Need::Command("bpftool", "bp
 const NAMESPACES: &[Need] =
     &[Need::Root, Need::Tracefs, Need::Command("bpftool", "bpftool"), Need::Command("unshare", "util-linux")];
 const OTHER_USERS: &[Need] = &[Need::Root, Need::Command("setpriv", "util-linux")];
+const BARE_MACHINES: &[Need] =
+    &[Need::Root, Need::Command("setpriv", "util-linux"), Need::Command("unshare", "util-linux")];
 
 fn main() {
     let mut arguments = Arguments::from_args();
@@ -57,6 +59,8 @@ fn ending_trials() -> Vec<Trial> {
     vec![
         live("ends/sigint", || endings::by_signal(libc::SIGINT)),
         live("ends/sigterm", || endings::by_signal(libc::SIGTERM)),
+        live("ends/signal_twice_at_once", endings::by_signal_twice_at_once),
+        live("ends/second_signal", endings::by_second_signal),
         live("ends/closed_pipe", endings::closed_pipe),
         live("ends/exit_in_script", endings::by_script),
         live("ends/duration", endings::by_duration),
@@ -104,6 +108,6 @@ fn bad_input_trials() -> Vec<Trial> {
     trials.push(file("line_of_10_mb", vec![b'a'; 10 << 20], &["line_of_10_mb", "larger than"]));
     trials.push(need::trial("bad_input/without_root", OTHER_USERS, bad_input::without_root));
     trials.push(need::trial("bad_input/without_tracefs", NAMESPACES, bad_input::without_tracefs));
-    trials.push(need::trial("unprivileged", OTHER_USERS, bad_input::unprivileged_work));
+    trials.push(need::trial("unprivileged", BARE_MACHINES, bad_input::unprivileged_work));
     trials
 }

@@ -71,10 +71,16 @@ impl Tracer {
 
     /// Sends it `signal` and waits for its end.
     pub fn stop(self, signal: i32) -> Result<Finished, Failed> {
+        self.send(signal)?;
+        self.wait()
+    }
+
+    /// Sends it `signal`.
+    pub fn send(&self, signal: i32) -> Result<(), Failed> {
         let pid = i32::try_from(self.child.id())?;
         // SAFETY: the process is our own child and not waited for, so that the PID is still its own.
         unsafe { libc::kill(pid, signal) };
-        self.wait()
+        Ok(())
     }
 
     /// Waits for its end.

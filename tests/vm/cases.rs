@@ -102,6 +102,21 @@ pub const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "aggregation",
+        // What a program reads is what all CPUs came to, and as many elements as there are.
+        commands: r#"pfscript -e 'BEGIN { @low = min(5); @low = min(-7); @mean[1, "a"] = avg(4); @mean[2, "b"] = avg(9); }
+                         profile:hz:99 { @ticks = count(); @exact++; @cpus = max(cpu); }
+                         interval:ms:500 { exit(); }
+                         END {
+                             $sum = 0;
+                             for ($kv : @mean) { $sum += $kv.1; }
+                             printf("ticks=%d same=%d cpus=%d\n", @ticks > 5, @ticks == @exact, @cpus);
+                             printf("low=%d len=%d sum=%d\n", @low, len(@mean), $sum);
+                             printf("%s %d\n", ksym(kaddr("do_exit")), strncmp(comm, "pfscripts", 3));
+                         }'; echo "exit=$?""#,
+        check: |seen| shown(seen, &["ticks=1 same=1 cpus=1", "low=-7 len=2 sum=13", "do_exit 0", "exit=0"]),
+    },
+    Case {
         name: "hardware",
         commands: r#"pfscript -e 'hardware:cpu-cycles:1000000 { @ = count(); }' --duration 1s; echo "exit=$?""#,
         // An emulated machine may have no counters: then that must be said.

@@ -33,6 +33,8 @@ pub enum Origin {
     FunctionText,
     /// A number.
     Constant(i64),
+    /// How many CPUs the machine may ever have.
+    PossibleCpus,
 }
 
 /// Where a value is read from. This is the whole of a builtin's lowering.
@@ -146,10 +148,22 @@ pub static BUILTINS: &[Builtin] = &[
         origin: |_| Some(Origin::Read(Source::HelperHigh(Helper::GetCurrentUidGid))),
     },
     Builtin {
+        name: "jiffies",
+        doc: "the kernel's ticks since boot",
+        ty: UINT64,
+        origin: |_| Some(Origin::Read(Source::Helper(Helper::Jiffies64))),
+    },
+    Builtin {
         name: "kstack",
         doc: "stack of the kernel (as a key, or in emit and printf)",
         ty: Type::Stack { user: false },
         origin: |at| stack(at, false),
+    },
+    Builtin {
+        name: "ncpus",
+        doc: "number of CPUs that the machine may ever have",
+        ty: UINT32,
+        origin: |_| Some(Origin::PossibleCpus),
     },
     Builtin {
         name: "nsecs",

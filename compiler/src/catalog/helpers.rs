@@ -81,6 +81,8 @@ helpers! {
     ProbeReadUserStr = 114, "probe_read_user_str", Visible;
     /// Reads a string from kernel memory.
     ProbeReadKernelStr = 115, "probe_read_kernel_str", Visible;
+    /// Ticks since boot.
+    Jiffies64 = 118, "jiffies64", Changing;
     /// CLOCK_BOOTTIME, ns.
     KtimeGetBootNs = 125, "ktime_get_boot_ns", Changing;
     /// Calls a callback for each element of a map; how many there were.

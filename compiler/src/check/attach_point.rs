@@ -31,6 +31,11 @@ impl Checker<'_> {
     /// is passed over when there are others, and is an error when there are none.
     pub(super) fn alternatives(&mut self, target: &ast::Target) -> Vec<Point> {
         let understood: Vec<Point> = target.alternatives.iter().filter_map(|point| self.point(point).ok()).collect();
+        let always_runs = |point: &&Point| matches!(point.attach, AttachSpec::Begin | AttachSpec::End);
+        if let (true, Some(point)) = (understood.len() > 1, understood.iter().find(always_runs)) {
+            let message = format!("{} cannot stand in an `or`: it runs on every kernel", point.text);
+            self.note(Diagnostic::error(codes::PROBE_SYNTAX, point.span, message));
+        }
         let (mut offered, missing): (Vec<Point>, Vec<Point>) =
             understood.into_iter().partition(|point| point.format != Some(Err(Unavailable::NotFound)));
         for point in missing {

@@ -27,6 +27,7 @@ use std::collections::HashMap;
 
 use pfscript_grammar::{Code, Diagnostic, Severity, Span, ast};
 
+use self::attach_point::Point;
 use self::maps::MapTable;
 use self::params::ParamTable;
 use self::program::{CheckedProbe, CheckedProgram, CheckedTarget, Expr, Stmt};
@@ -122,17 +123,19 @@ impl<'a> Checker<'a> {
 
     fn target(&mut self, index: usize, target: &ast::Target, probe: &ast::Probe) -> CheckedTarget {
         let points = self.alternatives(target);
-        let alternatives = points.into_iter().map(|point| self.probe(index, point, probe)).collect();
+        let symbols = symbols(index, &points);
+        let alternatives =
+            points.into_iter().zip(symbols).map(|(point, symbol)| self.probe(symbol, point, probe)).collect();
         CheckedTarget { alternatives, span: target.span }
     }
 
-    fn probe(&mut self, index: usize, point: attach_point::Point, probe: &ast::Probe) -> CheckedProbe {
+    fn probe(&mut self, symbol: String, point: Point, probe: &ast::Probe) -> CheckedProbe {
         self.probe = ProbeScope::new(point.attach.clone(), point.text.clone(), point.format);
         let predicate = probe.predicate.as_ref().and_then(|predicate| self.condition(predicate).ok());
         let body = self.block(&probe.body);
         self.warn_of_unread_variables();
         CheckedProbe {
-            symbol: format!("t{index}_{}", point.tag),
+            symbol,
             attach: point.attach,
             probe: point.text,
             span: point.span,
@@ -236,6 +239,17 @@ impl<'a> Checker<'a> {
             _ => diagnostic,
         }))
     }
+}
+
+/// The symbols of the programs of a target: `t0_kprobe`; where another alternative is of the same
+/// kind, `t0_kprobe2`.
+fn symbols(index: usize, points: &[Point]) -> Vec<String> {
+    let symbol = |(at, point): (usize, &Point)| {
+        let before = points[..at].iter().filter(|other| other.tag == point.tag).count();
+        let number = if before == 0 { String::new() } else { (before + 1).to_string() };
+        format!("t{index}_{}{number}", point.tag)
+    };
+    points.iter().enumerate().map(symbol).collect()
 }
 
 /// A type as a message names it.

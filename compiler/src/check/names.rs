@@ -64,6 +64,7 @@ impl Checker<'_> {
     pub(super) fn builtin(&mut self, origin: Origin, ty: &Type, span: Span) -> Checked<Expr> {
         match (origin, self.probe.attach.clone()) {
             (Origin::Read(source), _) => Ok(typed(ExprKind::Read(source), ty.clone(), span)),
+            (Origin::PossibleCpus, _) => Ok(int(self.kernel.possible_cpus().into(), ty.clone(), span)),
             (Origin::Constant(number), _) => Ok(int(number, ty.clone(), span)),
             (Origin::TaskField(path), _) => self.task_field(path, span),
             (Origin::Returned, AttachSpec::Fentry { function, .. }) => self.returned(&function, span),

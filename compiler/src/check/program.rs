@@ -271,7 +271,7 @@ pub enum StmtKind {
     },
     /// `every step of value`
     Every {
-        /// N, positive.
+        /// N, not zero: the bits of a `uint64`.
         step: i64,
         /// X.
         of: Expr,

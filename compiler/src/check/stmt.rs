@@ -26,7 +26,7 @@ impl Checker<'_> {
                 StmtKind::If { cond: cond?, then, otherwise }
             }
             ast::StmtKind::Every { step, of, body } => {
-                let step = self.positive_constant(step, "the step of `every`");
+                let step = self.step(step);
                 let of = self.int_expr(of);
                 let body = self.block(body);
                 let of = of?;
@@ -46,6 +46,15 @@ impl Checker<'_> {
         };
         out.push(Stmt { kind, span });
         Ok(())
+    }
+
+    /// The N of `every`, as the bits of a number without a sign: nothing is divided by it that has one.
+    fn step(&mut self, step: &ast::Expr) -> Checked<i64> {
+        let checked = self.int_expr(step)?;
+        match constant(&checked) {
+            Some(bits) if bits < 0 && checked.ty.is_uint64() => Ok(bits),
+            _ => self.positive_constant(step, "the step of `every`"),
+        }
     }
 
     fn warn_of_unreachable(&mut self, before: &[Stmt], span: Span) {

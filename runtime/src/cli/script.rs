@@ -121,7 +121,9 @@ fn neighbours(path: &Path) -> Vec<String> {
 /// without `.pf`.
 fn is_near(wanted: &str, name: &str) -> bool {
     let (wanted, name) = (wanted.trim_end_matches(".pf"), name.trim_end_matches(".pf"));
-    strsim::damerau_levenshtein(wanted, name) <= wanted.chars().count().div_ceil(4).min(3)
+    let letters = wanted.chars().count();
+    // Of one letter nothing is left when it is exchanged.
+    letters > 1 && strsim::damerau_levenshtein(wanted, name) <= letters.div_ceil(4).min(3)
 }
 
 /// The built-in scripts with the first line of their comment, for `--list-scripts`.
@@ -185,6 +187,9 @@ mod tests {
         assert!(help[1].starts_with("built-in scripts: pagefault, minor-major, "), "{}", help[1]);
         let Err(NoScript::Unreadable { help, .. }) = named("pagefalt") else { panic!("read") };
         assert_eq!(help.last().map(String::as_str), Some("did you mean the built-in pagefault"));
+        let path = scratch("x", b"BEGIN {}");
+        let Err(NoScript::Unreadable { help, .. }) = named(&path.replace("/x", "/1")) else { panic!("read") };
+        assert!(help[0].starts_with("built-in scripts: "), "{}", help[0]);
     }
 
     #[test]

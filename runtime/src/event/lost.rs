@@ -72,8 +72,9 @@ impl Losses {
                 CounterKind::MapFull(map) => {
                     let (name, entries) = self.maps.get(map.0 as usize).cloned().unwrap_or_default();
                     format!(
-                        "map {name} is full ({entries} entries): updates of further keys are dropped; \
-                         give it more room with `let {name} = hash(N)` or delete keys that are done with"
+                        "map {name} takes no new key: all its {entries} places are taken, or one run of a probe \
+                         made more keys than the kernel has memory at hand for; updates are dropped. Give it more \
+                         room with `let {name} = hash(N)`, or delete keys that are done with"
                     )
                 }
             });
@@ -94,7 +95,7 @@ impl Losses {
             }
             CounterKind::MapFull(map) => {
                 let (name, entries) = self.maps.get(map.0 as usize).cloned().unwrap_or_default();
-                format!("map {name} is full ({entries} entries): {} dropped", plural(account.count, "update"))
+                format!("map {name} ({entries} places) took no new key: {} dropped", plural(account.count, "update"))
             }
         };
         let lost = self.accounts.iter().filter(|account| account.count > 0).map(total);
@@ -160,11 +161,16 @@ mod tests {
         assert_eq!(losses.begun().len(), 1);
         losses.read_counters(&bss(5, 1));
         let begun = losses.begun();
-        assert!(begun.len() == 1 && begun[0].starts_with("map @faults is full (65536 entries)"), "{begun:?}");
+        assert!(
+            begun.len() == 1 && begun[0].starts_with("map @faults takes no new key: all its 65536 places"),
+            "{begun:?}"
+        );
         losses.read_counters(&bss(429, 2));
         assert!(losses.begun().is_empty());
-        let totals =
-            ["429 events lost: the perf buffer was full", "map @faults is full (65536 entries): 2 updates dropped"];
+        let totals = [
+            "429 events lost: the perf buffer was full",
+            "map @faults (65536 places) took no new key: 2 updates dropped",
+        ];
         assert_eq!(losses.totals(), totals);
     }
 

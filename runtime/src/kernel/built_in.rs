@@ -30,6 +30,9 @@ const SWITCH: Layout = &[
 ];
 const PAGE_FAULT: Layout = &[("address", 8, U64), ("ip", 16, U64), ("error_code", 24, U64)];
 const SYS_ENTER: Layout = &[("id", 8, I64), ("args", 16, FieldKind::Opaque { bytes: 48 })];
+const WAKEUP: Layout = &[("comm", 8, CHAR16), ("pid", 24, I32), ("prio", 28, I32), ("target_cpu", 32, I32)];
+/// What kernels of all releases have of it: newer ones go on behind it.
+const MARK_VICTIM: Layout = &[("pid", 8, I32)];
 const SYS_EXIT: Layout = &[("id", 8, I64), ("ret", 16, I64)];
 
 /// The layout of `category:name` in kernels of this release, if it is known here.
@@ -39,6 +42,8 @@ pub fn event_fields(category: &str, name: &str, release: (u32, u32)) -> Option<V
         ("sched", "sched_process_free") => PROCESS_BEFORE_6_18,
         ("sched", "sched_process_exec") => EXEC,
         ("sched", "sched_switch") => SWITCH,
+        ("sched", "sched_wakeup" | "sched_wakeup_new" | "sched_waking") => WAKEUP,
+        ("oom", "mark_victim") => MARK_VICTIM,
         ("exceptions", "page_fault_user" | "page_fault_kernel") => PAGE_FAULT,
         ("raw_syscalls", "sys_enter") => SYS_ENTER,
         ("raw_syscalls", "sys_exit") => SYS_EXIT,

@@ -19,7 +19,7 @@ mod sample;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -33,6 +33,7 @@ use crate::output::context::Context;
 use crate::output::datum::Datum;
 use crate::session::Sink;
 use crate::symbols::stacks::Stacks;
+use crate::sys;
 use crate::sys::map::RawMap;
 
 /// A full buffer is written out even in the middle of a drain, at this many bytes.
@@ -158,7 +159,7 @@ impl Destination {
                 Ok(0) => return Err(named(io::ErrorKind::WriteZero.into(), "cannot write to", &self.name)),
                 Ok(written) => bytes = &bytes[written..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait_writable(&self.file),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => sys::wait_writable(self.file.as_fd()),
                 Err(error) => return Err(named(error, "cannot write to", &self.name)),
             }
         }
@@ -173,12 +174,6 @@ fn named(error: io::Error, what: &str, name: &str) -> io::Error {
         Some(libc::ELOOP) => io::Error::other(format!("{what} {name}: it is a symbolic link, name the file itself")),
         _ => io::Error::new(error.kind(), format!("{what} {name}: {error}")),
     }
-}
-
-fn wait_writable(file: &File) {
-    let mut poll = libc::pollfd { fd: file.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
-    // SAFETY: `poll` is one valid entry. An error only means that the write is tried at once.
-    unsafe { libc::poll(&raw mut poll, 1, -1) };
 }
 
 /// The session's sink.

@@ -10,6 +10,8 @@ use std::io::Write;
 use chrono::format::StrftimeItems;
 use chrono::{Local, TimeZone};
 
+use crate::sys;
+
 const SECOND: i128 = 1_000_000_000;
 /// An offset that is wrong by less than this is kept, in ns.
 const TOLERANCE: i128 = 1_000_000;
@@ -156,12 +158,9 @@ fn measure_offset() -> i128 {
     offset
 }
 
-/// What the clock `id` shows, in ns.
+/// What the clock `id` shows, in ns; differences of clocks may be negative.
 fn now(id: libc::clockid_t) -> i128 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is a valid place for the result; the clocks used here always exist.
-    unsafe { libc::clock_gettime(id, &raw mut time) };
-    i128::from(time.tv_sec) * SECOND + i128::from(time.tv_nsec)
+    sys::clock(id).into()
 }
 
 #[cfg(test)]

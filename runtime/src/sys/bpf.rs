@@ -11,7 +11,7 @@ use super::{Call, Refused, check, check_fd};
 
 /// What the kernel is told of a program.
 pub struct ProgramImage<'a> {
-    /// Its name: at most 15 bytes of `[A-Za-z0-9_.]`.
+    /// Its name, of `[A-Za-z0-9_.]`; the kernel is told the first 15 bytes.
     pub name: &'a str,
     /// Its type.
     pub prog_type: bpf_prog_type,

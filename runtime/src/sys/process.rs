@@ -1,15 +1,38 @@
 //! What concerns the process as a whole: signals, and descriptors that are slow to close.
 
+use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::{Call, Refused, check};
+use signal_hook::low_level::{emulate_default_handler, register};
 
-/// Lets SIGINT and SIGTERM end the process at once, as before anybody handled them.
-pub fn default_signals() {
+use super::{Call, Refused, check, monotonic_now};
+
+/// Signals within this many ns are one request to end: `timeout` sends two at once.
+const ONE_REQUEST: u64 = 200_000_000;
+
+/// A flag that SIGINT and SIGTERM set. When one comes again, later, the process ends where it
+/// stands: it may be waiting for a reader of its output who reads no more.
+///
+/// # Errors
+/// The signals cannot be handled.
+pub fn interruption() -> io::Result<Arc<AtomicBool>> {
+    let (flag, first) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     for signal in [libc::SIGINT, libc::SIGTERM] {
-        // SAFETY: restoring the default action replaces a handler by none.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        let (flag, first) = (Arc::clone(&flag), Arc::clone(&first));
+        let action = move || {
+            flag.store(true, Ordering::Relaxed);
+            let now = monotonic_now();
+            let earlier = first.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed).err();
+            if earlier.is_some_and(|earlier| now.saturating_sub(earlier) > ONE_REQUEST) {
+                let _ = emulate_default_handler(signal);
+            }
+        };
+        // SAFETY: atomics, `clock_gettime` and the default handler may be used while a signal is handled.
+        unsafe { register(signal, action) }?;
     }
+    Ok(flag)
 }
 
 /// Waits until every eBPF program that runs now, on any processor, has ended: they run inside RCU

@@ -13,7 +13,7 @@ use crate::ir::{BinaryOp, Block, CmpOp, Function, Inst, InstData, Type, Value};
 use crate::manifest::{DataType, Member};
 
 /// For each string or tuple with a single use, as part of a record, key or tuple in the same
-/// block: that use.
+/// block, or as the new value of a variable: that use.
 pub(super) fn destinations(func: &Function, layout: &[Block]) -> SecondaryMap<Value, Option<(Inst, usize)>> {
     let mut uses: SecondaryMap<Value, u32> = SecondaryMap::new();
     let mut destinations = SecondaryMap::new();
@@ -28,6 +28,11 @@ pub(super) fn destinations(func: &Function, layout: &[Block]) -> SecondaryMap<Va
                 }
             }
         }
+        for (index, pair) in insts.windows(2).enumerate() {
+            if let Some(value) = value_of_variable(func, &insts[..index], pair[0], pair[1]) {
+                destinations[value] = Some((pair[1], 0));
+            }
+        }
     }
     for value in func.values.keys() {
         if uses[value] != 1 {
@@ -35,6 +40,16 @@ pub(super) fn destinations(func: &Function, layout: &[Block]) -> SecondaryMap<Va
         }
     }
     destinations
+}
+
+/// The value that `made` makes and `stored` directly behind it makes a variable's. A tuple must not
+/// be of the variable itself: its first elements would be overwritten before the last are read.
+fn value_of_variable(func: &Function, before: &[Inst], made: Inst, stored: Inst) -> Option<Value> {
+    let InstData::SlotStore { value, slot } = func.insts[stored].data else { return None };
+    let is_of_it = |&inst: &Inst| matches!(func.insts[inst].data, InstData::SlotLoad { slot: read } if read == slot);
+    let is_tuple = matches!(func.insts[made].data, InstData::Tuple { .. });
+    let is_whole = func.insts[made].result == Some(value) && writes_anew(func, made);
+    (is_whole && !(is_tuple && before.iter().any(is_of_it))).then_some(value)
 }
 
 /// The values that an instruction puts side by side into memory.
@@ -131,7 +146,7 @@ impl Expander<'_> {
         matches!(self.func.insts[consumer].data, InstData::Output { .. })
     }
 
-    /// In the record, key or tuple that the value goes into, or a slot of its own.
+    /// In the record, key, tuple or variable that the value goes into, or a slot of its own.
     fn destination(&mut self, value: Value, len: u32) -> Place {
         let Some((consumer, index)) = self.destinations[value] else {
             let slot = self.func.create_slot(len);
@@ -159,6 +174,7 @@ impl Expander<'_> {
                 let offset = members[index].offset;
                 return self.place_for(consumer).plus(offset);
             }
+            InstData::SlotStore { slot, .. } => return Place { slot: *slot, offset: 0 },
             other => unreachable!("{other:?} has no parts"),
         };
         self.buffer(consumer, size).plus(members[index].offset)
@@ -194,6 +210,18 @@ impl Expander<'_> {
             self.store(piece as u8, word, place.plus(done));
             done += piece;
         }
+    }
+
+    /// A place with the string or tuple `value` in `len` bytes, a multiple of 8: where it is, if it
+    /// has that size.
+    pub(super) fn padded(&mut self, value: Value, len: u32) -> Place {
+        let from = self.place(value);
+        if from.offset == 0 && self.func.slots[from.slot].size == len {
+            return from;
+        }
+        let place = Place { slot: self.func.create_slot(len), offset: 0 };
+        self.put_bytes(place, len, value);
+        place
     }
 
     /// The string or tuple `value` in `len` bytes at `place`, cut or padded.

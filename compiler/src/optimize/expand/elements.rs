@@ -240,8 +240,7 @@ impl Expander<'_> {
     /// A string or tuple is exchanged as a whole, so that no reader sees half of it.
     fn replace_element(&mut self, inst: Inst, info: &MapInfo, map: MapRef, key: &[Value], value: Value, must: bool) {
         let key = self.key(inst, map, key);
-        let content = Place { slot: self.func.create_slot(info.value_size), offset: 0 };
-        self.put_bytes(content, info.value_size, value);
+        let content = self.padded(value, info.value_size);
         let content = self.address(content);
         let failed = self.update(map, key, content, ANY);
         let (fails, after) = (self.cold_block(), self.block_after());
