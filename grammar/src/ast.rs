@@ -40,7 +40,8 @@ pub struct Param {
     pub name: Ident,
     /// The type; absent when it is to be taken from the default.
     pub ty: Option<TypeName>,
-    /// The default, an integer or string literal, possibly negated; absent when a value is required.
+    /// The default: an integer literal, possibly negated, a string, or the name `true` or `false`;
+    /// absent when a value is required.
     pub default: Option<Expr>,
     /// The range of allowed values.
     pub range: Option<ParamRange>,

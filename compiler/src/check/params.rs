@@ -111,17 +111,8 @@ fn of_getopt(expr: &ast::Expr) -> Option<ast::Param> {
         _ => None,
     });
     let default = args.get(1).map(|default| default.value.clone());
-    let is_bool =
-        |expr: &ast::Expr| matches!(&expr.kind, ast::ExprKind::Name(name) if name == "true" || name == "false");
-    let ty = default.as_ref().filter(|default| is_bool(default)).map(|default| ast::TypeName {
-        name: "bool".into(),
-        is_struct: false,
-        length: None,
-        pointers: 0,
-        span: default.span,
-    });
     let name = ast::Ident { name: name.clone(), span: args[0].value.span };
-    Some(ast::Param { name, ty, default, range: None, help, span: expr.span })
+    Some(ast::Param { name, ty: None, default, range: None, help, span: expr.span })
 }
 
 fn spec(param: &ast::Param, diagnostics: &mut Vec<Diagnostic>) -> Option<(ParamSpec, Type)> {
@@ -136,7 +127,19 @@ fn spec(param: &ast::Param, diagnostics: &mut Vec<Diagnostic>) -> Option<(ParamS
 
 type Declared<T> = Result<T, Box<Diagnostic>>;
 
+/// The written type; without one, that of a default of `true` or `false`.
+fn written_type(param: &ast::Param) -> Option<ast::TypeName> {
+    let of_default = || match param.default.as_ref()? {
+        ast::Expr { kind: ast::ExprKind::Name(name), span } if name == "true" || name == "false" => {
+            Some(ast::TypeName { name: "bool".into(), is_struct: false, length: None, pointers: 0, span: *span })
+        }
+        _ => None,
+    };
+    param.ty.clone().or_else(of_default)
+}
+
 fn declaration(param: &ast::Param) -> Declared<(ParamSpec, Type)> {
+    let param = &ast::Param { ty: written_type(param), ..param.clone() };
     let name = &param.name.name;
     if builtins::find(name).is_some() || name == "args" {
         let message = format!("`{name}` is a builtin and cannot be the name of a parameter");

@@ -191,11 +191,14 @@ impl Builder {
         Node { expr: Expr { kind, span }, outer: span, depth: below + 1 }
     }
 
-    /// An integer or string, possibly negated.
+    /// An integer, possibly negated, a string, or `true` or `false`.
     pub(super) fn literal(&self, pair: Pair<'_, Rule>) -> Expr {
         let span = self.span(&pair);
         let mut parts = pair.into_inner();
         let first = expect_next(&mut parts);
+        if first.as_rule() == Rule::boolean {
+            return Expr { kind: ExprKind::Name(first.as_str().to_owned()), span };
+        }
         match parts.next() {
             Some(integer) => {
                 let operand = Box::new(self.primary(integer).expr);
