@@ -25,16 +25,14 @@ const MAX_INSTS: u64 = 50_000;
 /// instructions for each branch in it.
 const CALLBACK_INSTS: u64 = 250;
 
-/// Checks what the verifier has to follow of a program and the callbacks that it has.
-///
-/// # Errors
-/// That it is too much, said of the loop with the most rounds.
-pub fn check(probe: &CheckedProbe, code: &Bytecode, callbacks: &Callbacks) -> Result<(), Diagnostic> {
+/// That a program and the callbacks that it has are more than the verifier follows, if they are,
+/// said of the loop with the most rounds.
+pub fn excess(probe: &CheckedProbe, code: &Bytecode, callbacks: &Callbacks) -> Option<Diagnostic> {
     let mut rounds = Rounds::default();
     rounds.collect(&probe.body, 1);
     let effort = rounds.effort(code, callbacks);
     let is_fine = effort.branches <= MAX_BRANCHES && effort.insts <= MAX_INSTS;
-    if is_fine { Ok(()) } else { Err(rounds.too_many(probe, effort)) }
+    (!is_fine).then(|| rounds.too_many(probe, effort))
 }
 
 /// What the verifier has to follow.
