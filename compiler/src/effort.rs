@@ -7,7 +7,7 @@
 use pfscript_grammar::{Diagnostic, Span};
 
 use crate::bpf::decode::decode_all;
-use crate::bpf::inst::Inst;
+use crate::bpf::inst::{Inst, Src};
 use crate::catalog::codes;
 use crate::check::program::{CheckedProbe, Stmt, StmtKind};
 use crate::emit::{Bytecode, EmitError, RelocTarget};
@@ -21,6 +21,9 @@ const MAX_BRANCHES: u64 = 8192;
 /// On all ways it looks at a million instructions (`BPF_COMPLEXITY_LIMIT_INSNS`); most of them it
 /// meets on several: in generated scripts up to a dozen.
 const MAX_INSTS: u64 = 50_000;
+/// Where a loop compares two values, each round may leave a way on which they are known to be
+/// equal, and which is followed through all later rounds: so many instructions in all.
+const MAX_INSTS_OF_COMPARING_LOOPS: u64 = 400_000;
 /// It runs a callback until nothing changes, among all that it has kept of earlier runs: so many
 /// instructions for each branch in it.
 const CALLBACK_INSTS: u64 = 250;
@@ -31,7 +34,9 @@ pub fn excess(probe: &CheckedProbe, code: &Bytecode, callbacks: &Callbacks) -> O
     let mut rounds = Rounds::default();
     rounds.collect(&probe.body, 1);
     let effort = rounds.effort(code, callbacks);
-    let is_fine = effort.branches <= MAX_BRANCHES && effort.insts <= MAX_INSTS;
+    let is_fine = effort.branches <= MAX_BRANCHES
+        && effort.insts <= MAX_INSTS
+        && (!effort.compares_in_loop || effort.insts_of_rounds <= MAX_INSTS_OF_COMPARING_LOOPS);
     (!is_fine).then(|| rounds.too_many(probe, effort))
 }
 
@@ -40,6 +45,9 @@ pub fn excess(probe: &CheckedProbe, code: &Bytecode, callbacks: &Callbacks) -> O
 struct Effort {
     branches: u64,
     insts: u64,
+    /// The instructions of each round, again for each round.
+    insts_of_rounds: u64,
+    compares_in_loop: bool,
 }
 
 /// How often what stands in the script is followed.
@@ -82,8 +90,12 @@ impl Rounds {
         for inst in decode_all(&code.bytes).expect("the compiler writes what it reads") {
             let times = self.at(code.spans[slot]);
             effort.insts = effort.insts.saturating_add(times);
-            if let Inst::Branch { .. } = inst {
+            if times > 1 {
+                effort.insts_of_rounds = effort.insts_of_rounds.saturating_add(times.saturating_mul(times));
+            }
+            if let Inst::Branch { src, .. } = inst {
                 effort.branches = effort.branches.saturating_add(times);
+                effort.compares_in_loop |= times > 1 && matches!(src, Src::Reg(_));
             }
             slot += inst.slots();
         }
@@ -92,6 +104,8 @@ impl Rounds {
             let Ok(callback) = &callbacks[callback as usize] else { continue };
             let (times, inner) = (self.at(code.spans[reloc.slot]), self.effort(callback, callbacks));
             effort.branches = effort.branches.saturating_add(inner.branches);
+            effort.insts_of_rounds = effort.insts_of_rounds.saturating_add(inner.insts_of_rounds);
+            effort.compares_in_loop |= inner.compares_in_loop;
             let insts = times.saturating_mul(CALLBACK_INSTS).saturating_mul(branches_of(callback) + 1);
             effort.insts = effort.insts.saturating_add(insts).saturating_add(inner.insts);
         }
@@ -103,10 +117,12 @@ impl Rounds {
         behind.checked_sub(1).map_or(1, |index| self.from[index].1)
     }
 
-    fn too_many(&self, probe: &CheckedProbe, Effort { branches, insts }: Effort) -> Diagnostic {
-        let what = match branches > MAX_BRANCHES {
-            true => format!("{branches} branches, {MAX_BRANCHES} are allowed"),
-            false => format!("{insts} instructions, {MAX_INSTS} are allowed"),
+    fn too_many(&self, probe: &CheckedProbe, effort: Effort) -> Diagnostic {
+        let Effort { branches, insts, insts_of_rounds, .. } = effort;
+        let what = match (branches > MAX_BRANCHES, insts > MAX_INSTS) {
+            (true, _) => format!("{branches} branches, {MAX_BRANCHES} are allowed"),
+            (_, true) => format!("{insts} instructions, {MAX_INSTS} are allowed"),
+            _ => format!("{insts_of_rounds} instructions, {MAX_INSTS_OF_COMPARING_LOOPS} are allowed"),
         };
         let message = format!("{} is too long for the kernel, which would have to follow {what}", probe.probe);
         match self.most {
