@@ -31,13 +31,6 @@ fn stack_of(code: &Bytecode, callbacks: &[Result<Bytecode, EmitError>]) -> Resul
     Ok(code.stack_bytes.max(1).next_multiple_of(ROUNDED_TO) + deepest)
 }
 
-/// The code of a program and of the callbacks that it has, those of callbacks included.
-pub fn all_code<'a>(code: &'a Bytecode, callbacks: &'a [Result<Bytecode, EmitError>]) -> Vec<&'a Bytecode> {
-    let of_callbacks = code.callbacks().filter_map(|index| callbacks[index].as_ref().ok());
-    let inner = of_callbacks.flat_map(|callback| all_code(callback, callbacks)).collect::<Vec<_>>();
-    std::iter::once(code).chain(inner).collect()
-}
-
 /// The diagnostic for a program that cannot be emitted.
 pub fn explain(probe: &CheckedProbe, refusal: &EmitError) -> Diagnostic {
     match refusal {

@@ -50,9 +50,9 @@ fn generate(program: &CheckedProgram, module: &Module) -> Result<Code, Vec<Diagn
     let (mut programs, mut refused) = (Vec::new(), Vec::new());
     for (probe, func) in probes.zip(&module.functions) {
         match generate_function(func).and_then(|code| limits::with_callbacks(code, &callbacks)) {
-            Ok(bytecode) => match effort::check(probe, limits::all_code(&bytecode, &callbacks).into_iter()) {
-                Ok(()) => programs.push(bytecode),
-                Err(diagnostic) => refused.push(diagnostic),
+            Ok(bytecode) => match effort::excess(probe, &bytecode, &callbacks) {
+                None => programs.push(bytecode),
+                Some(diagnostic) => refused.push(diagnostic),
             },
             Err(refusal) => refused.push(limits::explain(probe, &refusal)),
         }

@@ -300,6 +300,17 @@ impl Lowering<'_> {
         self.binary_with(BinaryOp::Lshr, either, 63)
     }
 
+    /// 1 or 0 by arithmetic: whether `a` is less than `b` as signed numbers. That is the sign of
+    /// their difference, unless it overflows.
+    fn is_less(&mut self, a: Value, b: Value) -> Value {
+        let difference = self.builder.binary(BinaryOp::Sub, a, b);
+        let differ = self.builder.binary(BinaryOp::Xor, a, b);
+        let turned = self.builder.binary(BinaryOp::Xor, difference, a);
+        let overflows = self.builder.binary(BinaryOp::And, differ, turned);
+        let sign = self.builder.binary(BinaryOp::Xor, difference, overflows);
+        self.binary_with(BinaryOp::Lshr, sign, 63)
+    }
+
     /// The bucket of `lhist()`: 0 below `min`, then the steps, and one for `max` and above.
     pub(super) fn lhist_bucket(&mut self, value: Value, [min, max, step]: [i64; 3]) -> Value {
         let steps = crate::check::lhist_steps(min, max, step) as i64;
@@ -308,10 +319,10 @@ impl Lowering<'_> {
         let index = self.builder.binary(BinaryOp::Udiv, distance, step);
         let one = self.builder.iconst(1);
         let inside = self.builder.binary(BinaryOp::Add, index, one);
-        let is_not_below = self.builder.icmp(CmpOp::Sge, value, min);
+        let (is_below, is_not_above) = (self.is_less(value, min), self.is_less(value, max));
+        let (is_not_below, is_above) =
+            (self.binary_with(BinaryOp::Xor, is_below, 1), self.binary_with(BinaryOp::Xor, is_not_above, 1));
         let within = self.builder.binary(BinaryOp::Mul, inside, is_not_below);
-        let is_above = self.builder.icmp(CmpOp::Sge, value, max);
-        let is_not_above = self.is_zero(is_above);
         let within = self.builder.binary(BinaryOp::Mul, within, is_not_above);
         let last = self.builder.iconst(steps + 1);
         let above = self.builder.binary(BinaryOp::Mul, last, is_above);
