@@ -64,11 +64,20 @@ impl Running {
         Ok(programs)
     }
 
-    /// Ends it as Ctrl-C does.
+    /// Ends it as Ctrl-C does. A tool that takes more than ten seconds over that is killed, and said so: one that
+    /// does not end would hold up all others.
     pub fn stop(mut self) -> Result<(), Box<dyn Error>> {
         let pid = i32::try_from(self.child.id())?;
         // SAFETY: the process is our own child and not waited for, so that the PID is still its own.
         unsafe { libc::kill(pid, libc::SIGINT) };
+        for _ in 0..1000 {
+            if self.child.try_wait()?.is_some() {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        eprintln!("{} does not end on SIGINT", fs::read_to_string(format!("/proc/{pid}/comm"))?.trim());
+        self.child.kill()?;
         self.child.wait()?;
         Ok(())
     }
