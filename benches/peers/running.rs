@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -36,7 +37,7 @@ impl Running {
         let mut child = command.stdout(output).stderr(errors).spawn()?;
         let start = match (child.stderr.take(), child.stdout.take()) {
             (Some(errors), _) => Some(first_line(errors, begin, |line| line.trim_end().ends_with("tracing"))?),
-            (_, Some(output)) => Some(first_line(output, begin, |line| line.contains(':'))?),
+            (_, Some(output)) => Some(while_faulting(|| first_line(output, begin, |line| line.contains(':')))?),
             _ => None,
         };
         if start.is_none() {
@@ -81,6 +82,22 @@ impl Running {
         self.child.wait()?;
         Ok(())
     }
+}
+
+/// Does something while processes come and go, each with some dozens of page faults: on an idle machine
+/// a tool that shows rows only would otherwise have nothing to show.
+fn while_faulting<T>(something: impl FnOnce() -> T) -> T {
+    let is_done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_done.load(Ordering::Relaxed) && Command::new("true").status().is_ok() {
+                thread::sleep(Duration::from_millis(2));
+            }
+        });
+        let result = something();
+        is_done.store(true, Ordering::Relaxed);
+        result
+    })
 }
 
 /// How long it took until a line came that tells; the rest is read by a thread of its own.

@@ -156,6 +156,19 @@ fn value_size(value: &MapValue) -> u32 {
     }
 }
 
+/// The aggregation that takes in what both take: unsigned when one of them is, as in arithmetic.
+fn of_both_signs(a: &MapValue, b: &MapValue) -> Option<MapValue> {
+    Some(match (a, b) {
+        (MapValue::Sum { signed: a }, MapValue::Sum { signed: b }) => MapValue::Sum { signed: *a && *b },
+        (MapValue::Min { signed: a }, MapValue::Min { signed: b }) => MapValue::Min { signed: *a && *b },
+        (MapValue::Max { signed: a }, MapValue::Max { signed: b }) => MapValue::Max { signed: *a && *b },
+        (MapValue::Avg { signed: a }, MapValue::Avg { signed: b }) => MapValue::Avg { signed: *a && *b },
+        (MapValue::Stats { signed: a }, MapValue::Stats { signed: b }) => MapValue::Stats { signed: *a && *b },
+        (a, b) if a == b => a.clone(),
+        _ => return None,
+    })
+}
+
 /// The number of steps between the ends of a linear histogram.
 pub fn lhist_steps(min: i64, max: i64, step: i64) -> u64 {
     (max.wrapping_sub(min) as u64).div_ceil(step as u64)
@@ -302,7 +315,7 @@ impl Checker<'_> {
                 Some(value.clone())
             }
             (Some(Value::Data(a)), Value::Data(b)) => a.join(b).map(Value::Data),
-            (Some(known), found) if known == found => Some(value.clone()),
+            (Some(Value::Aggregate(a)), Value::Aggregate(b)) => of_both_signs(a, b).map(Value::Aggregate),
             // `@x = count(); @x = 0` is how bpftrace scripts start over; here it is `zero(@x)`.
             _ => None,
         };
