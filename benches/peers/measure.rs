@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::fs;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -13,12 +14,17 @@ use crate::running::Running;
 /// One sample, or none where the tool has no such figure.
 pub type Sample = Result<Option<f64>, Box<dyn Error>>;
 
+/// How long the kernel is left alone before a start is timed.
+const SETTLE: Duration = Duration::from_millis(400);
+
 /// Faults of one run of the generator.
 const FAULTS: u64 = 100_000;
 
 /// Milliseconds from exec until it traces.
 pub fn start(peer: &Peer) -> Sample {
     let step = if peer.ready == Ready::FirstRow { 1 } else { 50 };
+    // The tool before has left work for the kernel: to close a tracepoint takes it up to a tenth of a second.
+    thread::sleep(SETTLE);
     let running = Running::start(peer, step)?;
     let took = running.start.map(|took| took.as_secs_f64() * 1e3);
     running.stop()?;
