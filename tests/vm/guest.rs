@@ -33,12 +33,27 @@ impl Transcript {
 /// # Errors
 /// The end of the console's output when the guest did not get to its cases, or did not end.
 pub fn run(image: &Path, initramfs: &Path) -> Result<BTreeMap<String, Transcript>, String> {
+    match run_once(image, initramfs) {
+        // The kernel patches its own code by way of an int3, and the emulator can run that int3 once
+        // more when it is gone. That is no fault of what is tested, and does not come twice.
+        Err(why) if why.contains("Oops: int3") => {
+            eprintln!("the emulator ran code that was patched away; the guest is booted once more");
+            run_once(image, initramfs)
+        }
+        result => result,
+    }
+}
+
+fn run_once(image: &Path, initramfs: &Path) -> Result<BTreeMap<String, Transcript>, String> {
     let mut qemu = start(image, initramfs)?;
     let console = read_console(&mut qemu);
     // It has powered off or is beyond its time: either way it ends here.
     let _ = qemu.kill();
     let _ = qemu.wait();
     let (lines, powered_off) = console;
+    if let Some(at) = lines.iter().position(|line| line.contains("Oops: ")) {
+        return Err(format!("the guest's kernel failed:\n{}", lines[at..].join("\n")));
+    }
     let cases = transcripts(&lines);
     match (powered_off, cases.is_empty()) {
         (true, false) => Ok(cases),
@@ -47,10 +62,11 @@ pub fn run(image: &Path, initramfs: &Path) -> Result<BTreeMap<String, Transcript
     }
 }
 
-/// KVM is not asked for: emulation is everywhere the same, and fast enough.
+/// KVM is not asked for: emulation is everywhere the same, and fast enough. The guest's processors
+/// take turns in one thread: side by side, one could run code that another has just patched.
 fn start(image: &Path, initramfs: &Path) -> Result<Child, String> {
     let mut qemu = Command::new("qemu-system-x86_64");
-    qemu.args(["-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "512"]);
+    qemu.args(["-machine", "q35", "-accel", "tcg,thread=single", "-cpu", "max", "-smp", "2", "-m", "512"]);
     qemu.args(["-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot", "-nic", "none"]);
     qemu.args(["-append", "console=ttyS0 quiet panic=-1 mitigations=off"]);
     qemu.arg("-kernel").arg(image).arg("-initrd").arg(initramfs);
