@@ -135,7 +135,7 @@ mod tests {
             callbacks: Vec::new(),
             maps: &maps,
             has_events: true,
-            has_stacks: false,
+            stack_depths: &std::collections::BTreeSet::new(),
             bss_size: 16,
             source,
         });

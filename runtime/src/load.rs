@@ -12,7 +12,7 @@ use aya_obj::btf::BtfFeatures;
 use aya_obj::generated::{bpf_attach_type, bpf_prog_type};
 use aya_obj::{Function, Object};
 use pfscript_compiler::Artifact;
-use pfscript_compiler::manifest::{AttachSpec, COUNTERS_SECTION, EVENTS_MAP, MapRef, Program, STACKS_MAP, Target};
+use pfscript_compiler::manifest::{AttachSpec, COUNTERS_SECTION, EVENTS_MAP, MapRef, Program, Target, stacks_map};
 
 use crate::attach;
 use crate::failure::{Failure, PassedOver, Reason, Rejection};
@@ -92,9 +92,10 @@ impl<'a> Loader<'a> {
         self.maps.get(EVENTS_MAP)
     }
 
-    /// The map with the stacks, if there is one.
-    pub fn stacks(&self) -> Option<&MapData> {
-        self.maps.get(STACKS_MAP)
+    /// The maps with the stacks, and how deep those are.
+    pub fn stacks(&self) -> Vec<(u32, &MapData)> {
+        let map = |&depth: &u32| Some((depth, self.maps.get(&stacks_map(depth))?));
+        self.artifact.manifest.stack_depths.iter().filter_map(map).collect()
     }
 
     /// The map with the counters and the start of tracing, if there is one.

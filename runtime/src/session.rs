@@ -51,7 +51,7 @@ pub trait Sink {
     ///
     /// # Errors
     /// It cannot be kept.
-    fn stacks(&mut self, _map: Option<&MapData>) -> io::Result<()> {
+    fn stacks(&mut self, _maps: &[(u32, &MapData)]) -> io::Result<()> {
         Ok(())
     }
 
@@ -197,7 +197,7 @@ impl<'a> Session<'a> {
             Some(events) => Rings::open(events, &cpus, settings.buffer_pages)?,
             None => Rings::none(),
         };
-        sink.stacks(loader.stacks())?;
+        sink.stacks(&loader.stacks())?;
         Ok(Self {
             artifact,
             loader,

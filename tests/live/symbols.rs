@@ -56,6 +56,49 @@ pub fn kernel_stack() -> Result<(), Failed> {
     expect(&finished, "\n    do_exit+")
 }
 
+/// Stacks are variables and values of maps too, in the shape that the script says.
+pub fn kept_stacks() -> Result<(), Failed> {
+    let script = r#"uprobe:libc:wait4 /comm == "page_fault_gen"/ {
+        $user = ustack(1); @user[comm] = $user; @pair = (comm, ustack(raw, 1));
+        printf("first %s", @user[comm]); printf("none %s.\n", @user["nobody"]);
+    }
+    rawtracepoint:sched_process_exit /comm == "page_fault_gen"/ { @kernel = kstack(perf, 2); @short[kstack(2)]++; }"#;
+    let (finished, _) = traced(script)?;
+    for text in [
+        "first 
+    wait4+0
+",
+        "none .
+",
+        "@kernel: 
+    ffffffff",
+        "@pair: (page_fault_gen, 
+    7f",
+        "@user[page_fault_gen]: 
+    wait4+0
+
+",
+    ] {
+        expect(&finished, text)?;
+    }
+    let short = finished
+        .stdout
+        .split_once(
+            "@short[
+",
+        )
+        .map_or("", |(_, rest)| rest);
+    match short.split_once(']').map_or(0, |(frames, _)| frames.lines().count()) {
+        2 => Ok(()),
+        found => Err(format!(
+            "{found} frames instead of 2:
+{}",
+            finished.stdout
+        )
+        .into()),
+    }
+}
+
 /// Arguments of raw tracepoints, and what they point to, are found through the kernel's types.
 pub fn kernel_types() -> Result<(), Failed> {
     let script = r#"rawtracepoint:sched_process_exit /comm == "page_fault_gen"/ {

@@ -1,7 +1,7 @@
 //! The builtins: names that stand for a value of the moment.
 
 use crate::catalog::helpers::Helper;
-use crate::check::types::{BOOL, DEFAULT_STRING_LEN, INT64, Pointee, Type, UINT32, UINT64};
+use crate::check::types::{BOOL, DEFAULT_STRING_LEN, INT64, Pointee, Type, UINT32, UINT64, WHOLE_STACK};
 use crate::kernel::FieldKind;
 use crate::manifest::AttachSpec;
 
@@ -155,8 +155,8 @@ pub static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "kstack",
-        doc: "stack of the kernel (as a key, or in emit and printf)",
-        ty: Type::Stack { user: false },
+        doc: "stack of the kernel",
+        ty: Type::Stack { user: false, shape: WHOLE_STACK },
         origin: |at| stack(at, false),
     },
     Builtin {
@@ -229,8 +229,8 @@ pub static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "ustack",
-        doc: "stack of the process (as a key, or in emit and printf)",
-        ty: Type::Stack { user: true },
+        doc: "stack of the process",
+        ty: Type::Stack { user: true, shape: WHOLE_STACK },
         origin: |at| stack(at, true),
     },
 ];

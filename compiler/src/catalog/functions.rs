@@ -54,6 +54,8 @@ pub enum FunctionKind {
     },
     /// `kaddr("name")`
     Kaddr,
+    /// `kstack(depth)`, `ustack(depth)`
+    Stack,
     /// `strftime("format", nsecs)`
     Strftime,
     /// `time("format")`
@@ -116,19 +118,20 @@ pub static FUNCTIONS: &[FunctionRow] = &[
     row("hist", "@m[k] = hist(n)", "histogram of n by powers of two", (1, 1), Kind::Aggregate(Aggregation::Hist)),
     row("kaddr", "kaddr(\"name\")", "the address of that name in the kernel", (1, 1), Kind::Kaddr),
     row(
+        "kstack",
+        "kstack(depth), kstack(perf), kstack(perf, depth)",
+        "stack of the kernel, of at most so many frames, shown as names (`bpftrace`), as by `perf`, or `raw`",
+        (1, 2),
+        Kind::Stack,
+    ),
+    row(
         "kstr",
         "kstr(address), kstr(address, most)",
         "text at an address in the kernel, of at most so many bytes",
         (1, 2),
         Kind::Str { kernel: true },
     ),
-    row(
-        "ksym",
-        "ksym(address)",
-        "the name of an address in the kernel, for %s in printf, emit and keys",
-        (1, 1),
-        Kind::Symbol { user: false },
-    ),
+    row("ksym", "ksym(address)", "the name of an address in the kernel", (1, 1), Kind::Symbol { user: false }),
     row("len", "len(@m)", "how many elements the map has", (1, 1), Kind::Len),
     row(
         "lhist",
@@ -179,12 +182,13 @@ pub static FUNCTIONS: &[FunctionRow] = &[
         Kind::Time,
     ),
     row(
-        "usym",
-        "usym(address)",
-        "the name of an address in the process, for %s in printf, emit and keys",
-        (1, 1),
-        Kind::Symbol { user: true },
+        "ustack",
+        "ustack(depth), ustack(perf), ustack(perf, depth)",
+        "stack of the process, of at most so many frames, shown as names (`bpftrace`), as by `perf`, or `raw`",
+        (1, 2),
+        Kind::Stack,
     ),
+    row("usym", "usym(address)", "the name of an address in the process", (1, 1), Kind::Symbol { user: true }),
     row("zero", "zero(@m)", "sets all elements of a map to zero", (1, 1), Kind::Zero),
 ];
 

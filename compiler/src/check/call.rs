@@ -75,8 +75,10 @@ impl Checker<'_> {
             FunctionKind::Nsecs => return self.nsecs_of(&args[0].value, span),
             FunctionKind::Symbol { user } => {
                 let address = self.int_expr(&args[0].value)?;
-                return Ok(Expr { ty: Type::Symbol { user }, span, ..address });
+                let kind = if user { ExprKind::OfProcess(Box::new(address)) } else { address.kind };
+                (kind, Type::Symbol { user })
             }
+            FunctionKind::Stack => return self.stack(callee, args, span),
             FunctionKind::Kaddr => return self.kernel_address(&args[0].value, span),
             FunctionKind::Strftime => {
                 let format = self.literal_text(&args[0].value, "the format")?;
@@ -217,6 +219,7 @@ impl Checker<'_> {
             | FunctionKind::Strftime
             | FunctionKind::Symbol { .. }
             | FunctionKind::Kaddr
+            | FunctionKind::Stack
             | FunctionKind::HasKey
             | FunctionKind::Str { .. }
             | FunctionKind::Aggregate(_) => {
@@ -274,7 +277,7 @@ impl Checker<'_> {
 
     /// `print(value)` is a `printf` of its own making.
     fn print_value(&mut self, value: &ast::Expr, span: Span) -> Checked<StmtKind> {
-        let value = self.shown_expr(value)?;
+        let value = self.data_expr(value)?;
         let format = if value.ty.is_int() { "%d\n" } else { "%s\n" };
         let format = format::parse(format).expect("a good format");
         Ok(self.record(Action::Printf(format), vec![(String::new(), value)], span))

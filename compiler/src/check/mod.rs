@@ -18,6 +18,7 @@ pub mod params;
 pub mod program;
 mod record;
 mod scope;
+mod stacks;
 mod stmt;
 mod tuples;
 pub mod types;
@@ -258,9 +259,9 @@ fn describe(ty: &Type) -> String {
         Type::Int { .. } => format!("an integer ({ty})"),
         Type::Str { .. } => "a string".into(),
         Type::Time | Type::Moment(_) => "a moment in time".into(),
-        Type::Stack { .. } => "a stack".into(),
+        Type::Stack { .. } => format!("a stack ({ty})"),
         Type::Tuple(_) => format!("a tuple {ty}"),
-        Type::Symbol { .. } => "a symbol".into(),
+        Type::Symbol { .. } => format!("a symbol ({ty})"),
         Type::Pointer(_) => "an address".into(),
         Type::Struct(_) => "a structure".into(),
     }

@@ -130,9 +130,7 @@ impl Checker<'_> {
             (cond, then, otherwise) => (cond?, then?, otherwise?),
         };
         let ty = match then.ty.join(&otherwise.ty) {
-            Some(ty) if ty.is_int() => ty.widened(),
-            Some(ty) if ty.is_str() => ty,
-            Some(ty @ Type::Tuple(_)) => ty.widened(),
+            Some(ty) if ty.data().is_some() => ty.widened(),
             Some(_) => return self.mismatch(&then, "an integer or a string"),
             None => return self.mismatch(&otherwise, &format!("{} as on the left of `:`", super::describe(&then.ty))),
         };

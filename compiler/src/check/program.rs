@@ -64,7 +64,7 @@ entity_impl!(Var, "$");
 pub struct VarData {
     /// Its name, without `$`.
     pub name: String,
-    /// Its type: a 64-bit integer, a string or a tuple of such.
+    /// Its type: anything but a narrow integer.
     pub ty: Type,
     /// Where it is first assigned.
     pub span: Span,
@@ -198,6 +198,8 @@ pub enum ExprKind {
         /// The address.
         addr: Box<Expr>,
     },
+    /// An address, with the process that it is in.
+    OfProcess(Box<Expr>),
     /// `str(address)`
     ReadStr {
         /// In user space, else in the kernel.

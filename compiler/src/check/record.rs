@@ -32,7 +32,7 @@ impl Checker<'_> {
         let (name, value) = (name?, value?);
         match value.ty {
             Type::Time => Ok((name, value)),
-            _ => Ok((name, self.shown(value)?)),
+            _ => Ok((name, self.data(value)?)),
         }
     }
 
@@ -65,7 +65,7 @@ impl Checker<'_> {
             Ok(parsed) => parsed,
             Err(why) => return self.error(codes::FORMAT, args[0].value.span, why),
         };
-        let fields: Vec<Checked<_>> = args[1..].iter().map(|arg| self.shown_expr(&arg.value)).collect();
+        let fields: Vec<Checked<_>> = args[1..].iter().map(|arg| self.data_expr(&arg.value)).collect();
         let fields = fields.into_iter().map(|field| Ok((String::new(), field?))).collect::<Checked<Vec<_>>>()?;
         let conversions: Vec<ConversionKind> = parsed
             .pieces

@@ -183,6 +183,7 @@ impl Checker<'_> {
         self.probe.note_use(var, true);
         let ty = self.probe.vars[var].ty.clone();
         let value = match (&ty, &value.ty) {
+            (known, found) if known == found => value,
             (Type::Int { bytes: 8, .. }, Type::Int { .. }) => value,
             (Type::Int { .. }, Type::Int { .. }) => {
                 let span = value.span;
@@ -198,7 +199,6 @@ impl Checker<'_> {
                 return Err(self.note(diagnostic));
             }
             (Type::Pointer(_), Type::Int { .. } | Type::Pointer(Pointee::Unknown)) => value,
-            (Type::Pointer(known), Type::Pointer(found)) if known == found => value,
             (Type::Pointer(_), Type::Pointer(_)) => {
                 let message = format!("${} points to something else than this", self.probe.vars[var].name);
                 let diagnostic = Diagnostic::error(codes::TYPE_MISMATCH, value.span, message)

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::kernel::{KernelType, StructId};
-use crate::manifest::{DataType, Member};
+use crate::manifest::{DataType, Member, STACK_DEPTH, StackNotation, StackShape};
 
 /// The type of an expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,16 +22,18 @@ pub enum Type {
     },
     /// The moment of an event, shown as wall-clock time. Only in records.
     Time,
-    /// A moment that is shown by a `strftime` format. Only in records.
+    /// A moment that is shown by a `strftime` format.
     Moment(String),
     /// An address, of what is known about it: an integer with fields.
     Pointer(Pointee),
     /// A structure in the kernel's memory: only its fields can be used.
     Struct(StructId),
-    /// A stack, of the kernel or of the process. Only in records, keys and tuples.
+    /// A stack, of the kernel or of the process.
     Stack {
         /// Of the process.
         user: bool,
+        /// How deep it is, and how it is shown.
+        shape: StackShape,
     },
     /// Several values side by side.
     Tuple(Vec<Type>),
@@ -68,6 +70,8 @@ pub const UINT64: Type = Type::Int { bytes: 8, signed: false };
 pub const UINT32: Type = Type::Int { bytes: 4, signed: false };
 /// The type of comparisons: 0 or 1.
 pub const BOOL: Type = Type::Int { bytes: 1, signed: false };
+/// The shape of a stack of which nothing is said.
+pub const WHOLE_STACK: StackShape = StackShape { depth: STACK_DEPTH, notation: StackNotation::Name };
 /// The bytes of a string whose length nothing else says.
 pub const DEFAULT_STRING_LEN: u32 = 64;
 
@@ -82,9 +86,10 @@ impl Type {
         matches!(self, Self::Str { .. })
     }
 
-    /// Whether values of it lie in memory: strings and tuples.
+    /// Whether values of it lie in memory: strings, tuples, and what is of a process, with which
+    /// the process is kept.
     pub fn is_bytes(&self) -> bool {
-        matches!(self, Self::Str { .. } | Self::Tuple(_))
+        self.data().is_some_and(|data| data.is_bytes())
     }
 
     /// Itself, or the elements of a tuple and of tuples in it: the parts of a key.
@@ -156,8 +161,8 @@ impl Type {
         match self {
             Self::Int { bytes, signed } => Some(DataType::Int { bytes: *bytes, signed: *signed }),
             Self::Str { len } => Some(DataType::Str { len: *len }),
-            Self::Stack { user: true } => Some(DataType::UserStack),
-            Self::Stack { user: false } => Some(DataType::KernelStack),
+            Self::Stack { user: true, shape } => Some(DataType::UserStack(*shape)),
+            Self::Stack { user: false, shape } => Some(DataType::KernelStack(*shape)),
             Self::Symbol { user: true } => Some(DataType::UserSymbol),
             Self::Symbol { user: false } => Some(DataType::KernelSymbol),
             Self::Moment(format) => Some(DataType::Moment(format.clone())),
@@ -199,7 +204,19 @@ impl fmt::Display for Type {
             Self::Pointer(_) => write!(f, "pointer"),
             Self::Struct(_) => write!(f, "struct"),
             Self::Symbol { user } => write!(f, "{}", if *user { "usym" } else { "ksym" }),
-            Self::Stack { user } => write!(f, "{}", if *user { "ustack" } else { "kstack" }),
+            Self::Stack { user, shape } => {
+                let name = if *user { "ustack" } else { "kstack" };
+                let notation = match shape.notation {
+                    StackNotation::Name => None,
+                    StackNotation::Perf => Some("perf".to_owned()),
+                    StackNotation::Raw => Some("raw".to_owned()),
+                };
+                let depth = (shape.depth != STACK_DEPTH).then(|| shape.depth.to_string());
+                match notation.into_iter().chain(depth).collect::<Vec<_>>() {
+                    said if said.is_empty() => write!(f, "{name}"),
+                    said => write!(f, "{name}({})", said.join(", ")),
+                }
+            }
             Self::Tuple(elements) => {
                 let elements: Vec<String> = elements.iter().map(Self::to_string).collect();
                 write!(f, "({})", elements.join(", "))
@@ -209,13 +226,18 @@ impl fmt::Display for Type {
 }
 
 impl DataType {
+    /// Whether values of it lie in memory, else in a register.
+    pub fn is_bytes(&self) -> bool {
+        matches!(self, Self::Str { .. } | Self::UserStack(_) | Self::UserSymbol | Self::Tuple(_))
+    }
+
     /// Bytes it takes.
     pub fn size(&self) -> u32 {
         match self {
             Self::Int { bytes, .. } => u32::from(*bytes),
             Self::Str { len } => *len,
-            Self::KernelStack | Self::KernelSymbol | Self::Moment(_) => 8,
-            Self::UserStack | Self::UserSymbol => 16,
+            Self::KernelStack(_) | Self::KernelSymbol | Self::Moment(_) => 8,
+            Self::UserStack(_) | Self::UserSymbol => 16,
             Self::Tuple(members) => {
                 let end = members.last().map_or(0, |last| last.offset + last.ty.size());
                 end.next_multiple_of(self.align())
@@ -228,7 +250,7 @@ impl DataType {
         match self {
             Self::Int { bytes, .. } => u32::from(*bytes),
             Self::Str { .. } => 1,
-            Self::KernelStack | Self::UserStack | Self::KernelSymbol | Self::UserSymbol | Self::Moment(_) => 8,
+            Self::KernelStack(_) | Self::UserStack(_) | Self::KernelSymbol | Self::UserSymbol | Self::Moment(_) => 8,
             Self::Tuple(members) => members.iter().map(|member| member.ty.align()).max().unwrap_or(1),
         }
     }

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use super::entities::{Block, Inst, Value};
 use super::function::{Function, Module, Tables, Type};
 use super::inst::{BinaryOp, BlockCall, CmpOp, InstData, MapAddrOf};
-use crate::manifest::{EVENTS_MAP, MapRef, STACKS_MAP};
+use crate::manifest::{EVENTS_MAP, MapRef, stacks_map};
 
 /// A function together with its tables, which know the maps' names.
 pub struct DisplayFunction<'a> {
@@ -82,7 +82,7 @@ impl DisplayFunction<'_> {
             InstData::PtrAdd { base, offset } => write!(f, "ptr_add {base}, {offset}"),
             InstData::StackAddr { slot, offset } => write!(f, "stack_addr {slot}+{offset}"),
             InstData::MapAddr { map: MapAddrOf::Events } => write!(f, "map_addr {EVENTS_MAP}"),
-            InstData::MapAddr { map: MapAddrOf::Stacks } => write!(f, "map_addr {STACKS_MAP}"),
+            InstData::MapAddr { map: MapAddrOf::Stacks { depth } } => write!(f, "map_addr {}", stacks_map(*depth)),
             InstData::MapAddr { map: MapAddrOf::Script(map) } => write!(f, "map_addr {}", self.map(*map)),
             InstData::CounterAddr { offset } => write!(f, "counter_addr {offset}"),
             InstData::CallbackAddr { callback } => write!(f, "callback_addr loop{callback}"),

@@ -1,12 +1,14 @@
 //! Functions and modules: the tables that the handles index.
 
+use std::collections::BTreeSet;
+
 use cranelift_entity::PrimaryMap;
 use pfscript_grammar::Span;
 
 use super::bss::Bss;
 use super::entities::{Block, Inst, StackSlot, Value};
 use super::inst::{BinaryOp, InstData};
-use crate::manifest::{Action, DataType, MapInfo, MapKind, MapRef, MapValue, RecordLayout};
+use crate::manifest::{Action, MapInfo, MapKind, MapRef, MapValue, RecordLayout};
 
 /// The type of an SSA value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -126,8 +128,8 @@ pub struct Tables {
     pub records: Vec<RecordLayout>,
     /// What lies in `.bss`.
     pub bss: Bss,
-    /// Whether a program takes stacks.
-    pub uses_stacks: bool,
+    /// How deep the stacks are that programs take.
+    pub stack_depths: BTreeSet<u32>,
     /// How many values of a key a per-CPU map holds; 0 when no program wants to know.
     pub possible_cpus: u32,
     /// Maps to which nothing is done but small positive additions and deletions.
@@ -144,7 +146,7 @@ impl Tables {
     /// exchanged as a whole.
     pub fn keeps_elements(&self, map: MapRef) -> bool {
         let info = &self.maps[map.0 as usize];
-        let is_number = !matches!(info.value, MapValue::Data(DataType::Str { .. } | DataType::Tuple(_)));
+        let is_number = !matches!(&info.value, MapValue::Data(ty) if ty.is_bytes());
         is_number && info.kind != MapKind::LruHash && !self.shrinking.contains(&map)
     }
 

@@ -396,8 +396,11 @@ pub enum MapAddrOf {
     Script(MapRef),
     /// The perf event array.
     Events,
-    /// The stack trace map.
-    Stacks,
+    /// The stack trace map of that depth.
+    Stacks {
+        /// The most frames.
+        depth: u32,
+    },
 }
 
 impl InstData {

@@ -1,6 +1,6 @@
 //! Expressions.
 
-use super::tuples::members;
+use super::tuples::{ir_type_of_data, members};
 use super::{Lowering, Place};
 use crate::catalog::builtins::Source;
 use crate::catalog::helpers::Helper;
@@ -10,6 +10,12 @@ use crate::ir::function::Type as IrType;
 use crate::ir::inst::MapAddrOf;
 use crate::ir::{BinaryOp, Block, CmpOp, InstData, Value};
 use crate::kernel::FieldKind;
+use crate::manifest::{CounterKind, DataType, Member, StackShape};
+
+/// `BPF_F_USER_STACK` of `include/uapi/linux/bpf.h`.
+const USER_STACK: i64 = 1 << 8;
+/// `-EFAULT`: what `bpf_get_stackid` says where there is no stack.
+const NO_STACK: i64 = -14;
 
 impl Lowering<'_> {
     /// The value of `expr`; of a call without a value the number 0.
@@ -87,6 +93,10 @@ impl Lowering<'_> {
                 let data = InstData::ReadInt { user: *user, bytes: *bytes, signed: *signed, addr };
                 self.builder.push(data, IrType::I64)
             }
+            ExprKind::OfProcess(address) => {
+                let address = self.expr(address);
+                self.of_process(address)
+            }
             ExprKind::ReadStr { user, addr } => {
                 let addr = self.expr(addr);
                 self.builder.push(InstData::ReadStr { user: *user, addr }, ir_type(&expr.ty))
@@ -126,7 +136,11 @@ impl Lowering<'_> {
             Source::Comm => self.builder.push(InstData::Comm, ir_type(ty)),
             Source::Elapsed => self.elapsed(),
             Source::RecordTime => self.builder.call(Helper::KtimeGetNs, Vec::new()),
-            Source::Stack { user } => self.stack(user),
+            Source::Stack { user } => {
+                let Type::Stack { shape, .. } = *ty else { unreachable!("a stack has the type of one") };
+                let number = self.stack(user, shape);
+                if user { self.of_process(number) } else { number }
+            }
             Source::ContextPointer { offset } => {
                 let (base, offset) = (self.context(), self.builder.iconst(offset.into()));
                 let addr = self.builder.push(InstData::PtrAdd { base, offset }, IrType::Ptr);
@@ -145,14 +159,50 @@ impl Lowering<'_> {
         self.builder.binary(BinaryOp::Sub, now, start)
     }
 
-    fn stack(&mut self, user: bool) -> Value {
-        /// `BPF_F_USER_STACK` of `include/uapi/linux/bpf.h`.
-        const USER_STACK: i64 = 1 << 8;
-        self.tables.uses_stacks = true;
+    /// The stack's number, and one: 0 is none, as in a map's element that nobody wrote.
+    fn stack(&mut self, user: bool, StackShape { depth, .. }: StackShape) -> Value {
+        self.tables.stack_depths.insert(depth);
         let context = self.context();
-        let stacks = self.builder.push(InstData::MapAddr { map: MapAddrOf::Stacks }, IrType::Ptr);
+        let stacks = self.builder.push(InstData::MapAddr { map: MapAddrOf::Stacks { depth } }, IrType::Ptr);
         let flags = self.builder.iconst(if user { USER_STACK } else { 0 });
-        self.builder.call(Helper::GetStackid, vec![context, stacks, flags])
+        let number = self.builder.call(Helper::GetStackid, vec![context, stacks, flags]);
+        self.count_lost_stack(number);
+        self.binary_with(BinaryOp::Add, number, 1)
+    }
+
+    /// Counts a stack for which the map had no room, or that fell on the place of another. Where
+    /// there just is no stack, as of a process in a thread of the kernel, nothing is lost.
+    fn count_lost_stack(&mut self, number: Value) {
+        let [refused, lost, after] = [0; 3].map(|_| self.builder.create_block());
+        for block in [refused, lost] {
+            self.builder.func_mut().blocks[block].is_cold = true;
+        }
+        let zero = self.builder.iconst(0);
+        let is_refused = self.builder.icmp(CmpOp::Slt, number, zero);
+        self.builder.brif(is_refused, refused, after);
+        self.builder.seal(refused);
+        self.builder.switch_to(refused);
+        let none = self.builder.iconst(NO_STACK);
+        let is_none = self.builder.icmp(CmpOp::Eq, number, none);
+        self.builder.brif(is_none, after, lost);
+        self.builder.seal(lost);
+        self.builder.switch_to(lost);
+        let offset = self.tables.bss.counter(CounterKind::StacksLost);
+        let base = self.builder.push(InstData::CounterAddr { offset }, IrType::Ptr);
+        let one = self.builder.iconst(1);
+        self.builder.effect(InstData::AtomicAdd { value: one, base, offset: 0 });
+        self.builder.jump(after);
+        self.builder.seal(after);
+        self.builder.switch_to(after);
+    }
+
+    /// An address or the number of a stack, and the process that it belongs to.
+    fn of_process(&mut self, value: Value) -> Value {
+        let ids = self.builder.call(Helper::GetCurrentPidTgid, Vec::new());
+        let pid = self.binary_with(BinaryOp::Lshr, ids, 32);
+        let word = DataType::Int { bytes: 8, signed: false };
+        let members = [0, 8].map(|offset| Member { offset, ty: word.clone() }).to_vec();
+        self.builder.push(InstData::Tuple { members, parts: vec![value, pid] }, IrType::Bytes(16))
     }
 
     fn context_field(&mut self, offset: i16, kind: FieldKind, ty: &Type) -> Value {
@@ -332,9 +382,5 @@ impl Lowering<'_> {
 
 /// The IR's type of a value of type `ty`.
 pub(super) fn ir_type(ty: &Type) -> IrType {
-    match ty {
-        Type::Str { len } => IrType::Bytes(*len),
-        Type::Tuple(_) => IrType::Bytes(ty.data().map_or(0, |data| data.size())),
-        _ => IrType::I64,
-    }
+    ty.data().map_or(IrType::I64, |data| ir_type_of_data(&data))
 }

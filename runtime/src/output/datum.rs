@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use pfscript_compiler::manifest::Member;
+use pfscript_compiler::manifest::{Member, StackShape};
 
 use crate::event::decode;
 use crate::output::context::Context;
@@ -22,9 +22,9 @@ pub enum Datum<'a> {
     /// Text of the script itself: shown as it is.
     Literal(&'a str),
     /// A stack of the kernel by its number.
-    KernelStack(i64),
+    KernelStack(i64, StackShape),
     /// A stack by its number, and the process that it is of.
-    UserStack(i64, u32),
+    UserStack(i64, u32, StackShape),
     /// An address in the kernel.
     KernelSymbol(u64),
     /// An address in a process, and which.
@@ -97,8 +97,8 @@ impl Datum<'_> {
         match (self, other) {
             (Self::Int(a), Self::Int(b)) => a.value().cmp(&b.value()),
             (Self::Time(a), Self::Time(b)) | (Self::Moment(a, _), Self::Moment(b, _)) => a.cmp(b),
-            (Self::KernelStack(a), Self::KernelStack(b)) => a.cmp(b),
-            (Self::UserStack(a, of_a), Self::UserStack(b, of_b)) => (of_a, a).cmp(&(of_b, b)),
+            (Self::KernelStack(a, _), Self::KernelStack(b, _)) => a.cmp(b),
+            (Self::UserStack(a, of_a, _), Self::UserStack(b, of_b, _)) => (of_a, a).cmp(&(of_b, b)),
             (Self::KernelSymbol(a), Self::KernelSymbol(b)) => a.cmp(b),
             (Self::UserSymbol(a, of_a), Self::UserSymbol(b, of_b)) => (of_a, a).cmp(&(of_b, b)),
             (Self::Tuple(members, a), Self::Tuple(_, b)) => compare_members(members, a, b),
@@ -125,7 +125,7 @@ impl Datum<'_> {
             Self::Moment(boottime, format) => context.clock.push_boottime(out, *boottime, format),
             Self::KernelSymbol(address) => push_escaped(out, context.stacks.kernel_symbol(*address).as_bytes()),
             Self::UserSymbol(address, pid) => push_escaped(out, context.stacks.user_symbol(*address, *pid).as_bytes()),
-            Self::KernelStack(_) | Self::UserStack(..) => form.push(out, &self.frames(context)),
+            Self::KernelStack(..) | Self::UserStack(..) => form.push(out, &self.frames(context)),
             Self::Tuple(members, bytes) => {
                 out.push(b'(');
                 push_members(out, members, bytes, context, form);
@@ -137,8 +137,8 @@ impl Datum<'_> {
     /// The names of a stack's frames, innermost first; none of what is no stack.
     pub fn frames(&self, context: &mut Context) -> Vec<Frame> {
         match self {
-            Self::KernelStack(id) => context.stacks.kernel(*id),
-            Self::UserStack(id, pid) => context.stacks.user(*id, *pid),
+            Self::KernelStack(number, shape) => context.stacks.kernel(*number, *shape),
+            Self::UserStack(number, pid, shape) => context.stacks.user(*number, *pid, *shape),
             _ => Vec::new(),
         }
     }

@@ -111,7 +111,7 @@ fn push_datum(out: &mut Vec<u8>, datum: &Datum<'_>, context: &mut Context) {
             datum.push_plain(&mut text, context);
             push_text(out, &text);
         }
-        Datum::KernelStack(_) | Datum::UserStack(..) => {
+        Datum::KernelStack(..) | Datum::UserStack(..) => {
             push_array(out, &datum.frames(context), |out, frame| push_text(out, frame.as_bytes()));
         }
         Datum::Tuple(members, bytes) => {

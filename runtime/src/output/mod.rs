@@ -238,9 +238,11 @@ impl Sink for Output<'_> {
         self.form.before_exit_maps(&mut self.buffer);
     }
 
-    fn stacks(&mut self, map: Option<&MapData>) -> io::Result<()> {
-        let map = map.map(|map| RawMap::of(map).map_err(io::Error::other)?.duplicate()).transpose()?;
-        self.context.stacks = Stacks::new(map, self.manifest)?;
+    fn stacks(&mut self, maps: &[(u32, &MapData)]) -> io::Result<()> {
+        let own =
+            |&(depth, map): &(u32, &MapData)| Ok((depth, RawMap::of(map).map_err(io::Error::other)?.duplicate()?));
+        let maps = maps.iter().map(own).collect::<io::Result<_>>()?;
+        self.context.stacks = Stacks::new(maps, self.manifest)?;
         Ok(())
     }
 

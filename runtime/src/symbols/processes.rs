@@ -97,6 +97,12 @@ impl Processes {
         named.unwrap_or_else(|| place(address, mapping, offset.value))
     }
 
+    /// The path of the file that is mapped at `address` of the process.
+    pub fn file(&mut self, pid: u32, address: Address) -> Option<String> {
+        let mapping = self.find(pid, address.inside())?;
+        (!mapping.path.as_os_str().is_empty()).then(|| mapping.path.display().to_string())
+    }
+
     /// What lies at `address` of a process, or of the one that it is a copy of.
     fn find(&mut self, pid: u32, address: u64) -> Option<&Mapping> {
         let is_in = |mappings: &Mappings| mappings.find(address).is_some();

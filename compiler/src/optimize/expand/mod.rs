@@ -258,21 +258,9 @@ impl Expander<'_> {
     }
 
     fn put(&mut self, place: Place, ty: &DataType, value: Value) {
-        match ty {
-            DataType::Int { bytes, .. } => self.store(*bytes, value, place),
-            DataType::Str { .. } | DataType::Tuple(_) => self.put_bytes(place, ty.size(), value),
-            DataType::UserStack | DataType::UserSymbol if matches!(self.func.ty(value), Type::Bytes(_)) => {
-                self.put_bytes(place, ty.size(), value);
-            }
-            DataType::KernelStack | DataType::KernelSymbol | DataType::Moment(_) => self.store(8, value, place),
-            DataType::UserStack | DataType::UserSymbol => {
-                self.store(8, value, place);
-                let ids = self.call(Helper::GetCurrentPidTgid, Vec::new(), Type::I64);
-                let half = self.iconst(32);
-                let args = [ids, half];
-                let pid = self.push(InstData::Binary { op: crate::ir::BinaryOp::Lshr, args }, Type::I64);
-                self.store(8, pid, place.plus(8));
-            }
+        match ty.is_bytes() {
+            true => self.put_bytes(place, ty.size(), value),
+            false => self.store(ty.size() as u8, value, place),
         }
     }
 
