@@ -10,8 +10,9 @@ use pfscript_grammar::{Diagnostic, SourceFile, Span, ast, parse, print_ast};
 
 use crate::cli::args::{self, Args, Mode};
 use crate::cli::report;
+use crate::cli::scan::scan;
 use crate::cli::script::{self, NoScript};
-use crate::cli::{explain, list};
+use crate::cli::{explain, list, options};
 use crate::failure::Failure;
 use crate::kernel::Kernel;
 use crate::output::{Destination, Output, Remark, Remarks, Verbosity};
@@ -49,7 +50,7 @@ pub fn run(words: &[OsString]) -> u8 {
 }
 
 fn attempt(words: &[OsString]) -> Result<u8, Stop> {
-    let scan = args::scan(words);
+    let scan = scan(words);
     let source = script::read(&scan.script).map_err(Stop::NoScript)?;
     let (script, params) = or_wrong(&source, read_params(&source))?;
     let args = args::parse(words, &scan, source.name(), &params).map_err(Stop::CommandLine)?;
@@ -83,7 +84,7 @@ fn attempt(words: &[OsString]) -> Result<u8, Stop> {
 fn read_params(source: &SourceFile) -> Result<(ast::Script, Vec<ParamSpec>), Vec<Diagnostic>> {
     let script = parse(source)?;
     let params = declared_params(&script)?;
-    match args::clashing(&params) {
+    match options::clashing(&params) {
         Some(param) => Err(vec![clash(&script, param)]),
         None => Ok((script, params)),
     }
