@@ -139,7 +139,16 @@ pub enum FieldKind {
     /// `__data_loc char[]`: a `u32` whose low half is the string's offset from the record's start
     /// and whose high half is its length.
     DataLoc,
-    /// Anything else (arrays of integers, structures): has a size and no value.
+    /// Integers side by side in the record itself.
+    IntArray {
+        /// Width of each in bytes: 1, 2, 4 or 8.
+        bytes: u8,
+        /// Whether they are sign-extended.
+        signed: bool,
+        /// How many.
+        len: u32,
+    },
+    /// Anything else (structures, arrays of them): has a size and no value.
     Opaque {
         /// Bytes.
         bytes: u32,
@@ -180,6 +189,15 @@ pub enum KernelType {
     /// `char name[len]` in place.
     CharArray {
         /// Bytes.
+        len: u32,
+    },
+    /// Any other array in place.
+    Array {
+        /// What its elements are.
+        element: Box<KernelType>,
+        /// Bytes from one to the next.
+        stride: u32,
+        /// How many there are.
         len: u32,
     },
     /// Anything else.

@@ -35,7 +35,8 @@ const ARGUMENTS: &[&str] = &["arg0", "arg1", "arg2", "arg3", "arg4", "arg5"];
 const RAW_TRACEPOINTS: &[&str] = &["sched_switch", "sched_process_exec", "sys_enter", "sched_wakeup"];
 const KERNEL_FUNCTIONS: &[&str] = &["handle_mm_fault", "vfs_read", "do_exit"];
 const SOFTWARE_EVENTS: &[&str] = &["page-faults", "cpu-clock", "context-switches", "faults", "cs", "dummy"];
-const KEYS: &[Kind] = &[Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Text, Kind::Text, Kind::Pair];
+const KEYS: &[Kind] =
+    &[Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Text, Kind::Text, Kind::Pair, Kind::Symbol];
 const AGGREGATIONS: &[&str] = &["count", "sum", "min", "max", "avg", "stats", "hist", "lhist"];
 
 /// The script of that seed.
@@ -106,7 +107,7 @@ impl Generator<'_> {
         let keys = (0..parts).map(|_| self.random.pick(KEYS)).collect();
         let value = match self.random.below(10) {
             0..6 => Value::Data(Kind::Int),
-            6 => Value::Data(self.random.pick(&[Kind::Text, Kind::Pair])),
+            6 => Value::Data(self.random.pick(&[Kind::Text, Kind::Pair, Kind::Symbol])),
             _ => Value::Aggregate(self.random.pick(AGGREGATIONS)),
         };
         let name = if self.maps.is_empty() && self.random.percent(20) { String::new() } else { self.fresh("m") };
@@ -168,6 +169,10 @@ impl Generator<'_> {
                 FieldKind::Int { .. } => self.scope.int_fields.push(read),
                 FieldKind::CharArray { len } if len > TEXT_BYTES => {}
                 FieldKind::CharArray { .. } | FieldKind::DataLoc => self.scope.text_fields.push(read),
+                FieldKind::IntArray { len, .. } => {
+                    self.scope.int_fields.push(format!("{read}[{}]", self.random.below(len as usize)));
+                    self.scope.arrays.push(read);
+                }
                 FieldKind::Opaque { .. } => {}
             }
         }
@@ -215,6 +220,7 @@ impl Generator<'_> {
             let write = match self.maps[index].value {
                 Value::Data(Kind::Text) => format!("{} = comm", self.element(index, 1)),
                 Value::Data(Kind::Int) => format!("{} = pid", self.element(index, 1)),
+                Value::Data(Kind::Symbol) => format!("{} = usym(pid)", self.element(index, 1)),
                 Value::Data(Kind::Pair) => format!("{} = (pid, comm)", self.element(index, 1)),
                 Value::Aggregate(_) => self.write_map(index, 1),
             };

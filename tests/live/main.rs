@@ -83,6 +83,7 @@ fn symbol_trials() -> Vec<Trial> {
         live("symbols/user_stack", symbols::user_stack),
         live("symbols/kernel_stack", symbols::kernel_stack),
         live("symbols/kept_stacks", symbols::kept_stacks),
+        live("symbols/lengths_and_elements", symbols::lengths_and_elements),
         live("symbols/user_symbol", symbols::user_symbol),
         live("symbols/kernel_types", symbols::kernel_types),
         live("symbols/moments", symbols::moments),

@@ -2,7 +2,7 @@
 
 use crate::catalog::helpers::Helper;
 use crate::check::types::{BOOL, DEFAULT_STRING_LEN, INT64, Pointee, Type, UINT32, UINT64, WHOLE_STACK};
-use crate::kernel::FieldKind;
+use crate::kernel::{FieldKind, KernelType};
 use crate::manifest::AttachSpec;
 
 /// A builtin.
@@ -285,6 +285,9 @@ pub fn field_type(kind: FieldKind) -> Option<Type> {
         FieldKind::Int { bytes, signed } => Some(Type::Int { bytes, signed }),
         FieldKind::CharArray { len } => Some(Type::Str { len }),
         FieldKind::DataLoc => Some(Type::Str { len: DEFAULT_STRING_LEN }),
+        FieldKind::IntArray { bytes, signed, len } => {
+            Some(Type::Array { element: Box::new(KernelType::Int { bytes, signed }), stride: bytes.into(), len })
+        }
         FieldKind::Opaque { .. } => None,
     }
 }

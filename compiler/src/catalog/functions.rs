@@ -41,7 +41,9 @@ pub enum FunctionKind {
     },
     /// `strncmp(a, b, n)`
     Strncmp,
-    /// `len(@m)`
+    /// `strcontains(text, part)`
+    Strcontains,
+    /// `len(@m)`, `len(kstack)`, `len(text)`
     Len,
     /// `getopt("name", default, "help")`
     Getopt,
@@ -132,7 +134,13 @@ pub static FUNCTIONS: &[FunctionRow] = &[
         Kind::Str { kernel: true },
     ),
     row("ksym", "ksym(address)", "the name of an address in the kernel", (1, 1), Kind::Symbol { user: false }),
-    row("len", "len(@m)", "how many elements the map has", (1, 1), Kind::Len),
+    row(
+        "len",
+        "len(@m), len(kstack), len(text)",
+        "how many elements a map has, frames a stack, bytes a text",
+        (1, 1),
+        Kind::Len,
+    ),
     row(
         "lhist",
         "@m[k] = lhist(n, min, max, step)",
@@ -158,6 +166,13 @@ pub static FUNCTIONS: &[FunctionRow] = &[
         "text at an address in the process, of at most so many bytes",
         (1, 2),
         Kind::Str { kernel: false },
+    ),
+    row(
+        "strcontains",
+        "strcontains(text, part)",
+        "1 when the part is somewhere in the text, else 0",
+        (2, 2),
+        Kind::Strcontains,
     ),
     row(
         "strftime",

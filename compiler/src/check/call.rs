@@ -4,7 +4,7 @@ use pfscript_grammar::{Diagnostic, Span, ast};
 
 use super::maps::{Value, lhist_steps};
 use super::program::{Element, Expr, ExprKind, Stmt, StmtKind};
-use super::types::{BOOL, DEFAULT_STRING_LEN, INT64, Pointee, Type, UINT64};
+use super::types::{BOOL, INT64, Type, UINT64};
 use super::{Checked, Checker};
 use crate::catalog::builtins::Source;
 use crate::catalog::functions::{self, Aggregation, FUNCTIONS, FunctionKind, FunctionRow};
@@ -13,9 +13,6 @@ use crate::catalog::{codes, nearest};
 use crate::format;
 use crate::kernel::Unavailable;
 use crate::manifest::{Action, MapRef, MapValue};
-
-/// A string has fewer bytes than this.
-const MAX_STRING_LEN: i64 = 256;
 
 /// The most buckets of a linear histogram.
 const MAX_BUCKETS: u64 = 1000;
@@ -69,8 +66,9 @@ impl Checker<'_> {
             FunctionKind::Delete => (ExprKind::MapDelete(self.element_argument(row, args, span)?), BOOL),
             FunctionKind::HasKey => (ExprKind::MapHasKey(self.element_argument(row, args, span)?), BOOL),
             FunctionKind::Str { kernel } => return self.read_string(args, !kernel, span),
-            FunctionKind::Len => (ExprKind::MapLen(self.map_with_key(row, &args[0])?), INT64),
+            FunctionKind::Len => return self.len(row, &args[0], span),
             FunctionKind::Strncmp => return self.strncmp(args, span),
+            FunctionKind::Strcontains => return self.strcontains(args, span),
             FunctionKind::Getopt => return self.getopt(args, span),
             FunctionKind::Nsecs => return self.nsecs_of(&args[0].value, span),
             FunctionKind::Symbol { user } => {
@@ -96,48 +94,6 @@ impl Checker<'_> {
             }
         };
         Ok(Expr { kind, ty, span })
-    }
-
-    /// `str(x)` of a string literal or positional parameter is that text.
-    fn read_string(&mut self, args: &[ast::Arg], user: bool, span: Span) -> Checked<Expr> {
-        let addr = self.expr(&args[0].value)?;
-        let most = args.get(1).map(|most| self.string_length(&most.value)).transpose()?;
-        match (&addr.kind, most) {
-            (ExprKind::Str(text), Some(most)) => {
-                // No character is cut in two.
-                let text = text[..text.floor_char_boundary(most as usize)].to_owned();
-                return Ok(Expr { kind: ExprKind::Str(text), ..addr });
-            }
-            (_, None) if addr.ty.is_str() => return Ok(addr),
-            _ => {}
-        }
-        // What the kernel's own types call text lies in the kernel.
-        let user = user && addr.ty != Type::Pointer(Pointee::Text);
-        if !addr.ty.is_int() && !matches!(addr.ty, Type::Pointer(_)) {
-            return self.mismatch(&addr, "an address");
-        }
-        // One byte more than the text, for the NUL that the kernel puts behind it.
-        let ty = Type::Str { len: most.map_or(DEFAULT_STRING_LEN, |most| most + 1) };
-        Ok(Expr { kind: ExprKind::ReadStr { user, addr: Box::new(addr) }, ty, span })
-    }
-
-    fn string_length(&mut self, expr: &ast::Expr) -> Checked<u32> {
-        match self.positive_constant(expr, "the length of a string")? {
-            most @ 1..MAX_STRING_LEN => Ok(most as u32),
-            _ => self.error(codes::TOO_LONG, expr.span, format!("a string has at most {} bytes", MAX_STRING_LEN - 1)),
-        }
-    }
-
-    /// 0 when two texts begin alike.
-    fn strncmp(&mut self, args: &[ast::Arg], span: Span) -> Checked<Expr> {
-        let texts = [0, 1].map(|index| {
-            let text = self.data_expr(&args[index].value)?;
-            if text.ty.is_str() { Ok(text) } else { self.mismatch(&text, "a string") }
-        });
-        let most = self.string_length(&args[2].value);
-        let [lhs, rhs] = texts;
-        let (lhs, rhs, most) = (Box::new(lhs?), Box::new(rhs?), most?);
-        Ok(Expr { kind: ExprKind::BytesCompare { equal: false, most: Some(most), lhs, rhs }, ty: BOOL, span })
     }
 
     /// `f(@m[k])` or `f(@m, k)`.
@@ -167,6 +123,34 @@ impl Checker<'_> {
                 Err(self.note(diagnostic.help(format!("it is called `{}`", row.syntax))))
             }
         }
+    }
+
+    /// `len(@m)`, `len(kstack)`, `len("text")`
+    fn len(&mut self, row: &FunctionRow, arg: &ast::Arg, span: Span) -> Checked<Expr> {
+        if self.is_whole_map(&arg.value) {
+            return Ok(Expr { kind: ExprKind::MapLen(self.map_with_key(row, arg)?), ty: INT64, span });
+        }
+        let of = self.expr(&arg.value)?;
+        match (&of.ty, &of.kind) {
+            (Type::Str { .. }, _) => Ok(self.string_len(of, span)),
+            (&Type::Stack { user, shape }, ExprKind::Read(_)) => {
+                Ok(Expr { kind: ExprKind::StackLen { user, depth: shape.depth }, ty: INT64, span })
+            }
+            (Type::Stack { .. }, _) => {
+                let diagnostic =
+                    Diagnostic::error(codes::NOT_HERE, of.span, "of a stack that was kept only the number is known");
+                Err(self.note(diagnostic.help("ask where it is taken, `len(kstack)`, and keep the answer")))
+            }
+            _ => self.mismatch(&of, "a map, a string or a stack"),
+        }
+    }
+
+    /// `@m`, unless it is known for a map of one string.
+    fn is_whole_map(&mut self, expr: &ast::Expr) -> bool {
+        let ast::ExprKind::Map(element) = &expr.kind else { return false };
+        let map = self.map_named(&element.map);
+        let is_string = matches!(self.maps.value(map), Some(Value::Data(Type::Str { .. })));
+        element.keys.is_empty() && !(is_string && self.maps.key(map) == Some(&[]))
     }
 
     fn map_with_key(&mut self, row: &FunctionRow, arg: &ast::Arg) -> Checked<MapRef> {
@@ -214,6 +198,7 @@ impl Checker<'_> {
             FunctionKind::Delete
             | FunctionKind::Getopt
             | FunctionKind::Strncmp
+            | FunctionKind::Strcontains
             | FunctionKind::Len
             | FunctionKind::Nsecs
             | FunctionKind::Strftime

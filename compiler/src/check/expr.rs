@@ -47,7 +47,7 @@ impl Checker<'_> {
             ast::ExprKind::Cast { ty, operand } => self.cast(ty, operand, span),
             ast::ExprKind::IncDec { op, fix, place } => self.inc_dec(*op, *fix, place, span),
             ast::ExprKind::Tuple(elements) => self.tuple(elements, span),
-            ast::ExprKind::Index { .. } => self.not_supported(span, "an index into something that is not a map"),
+            ast::ExprKind::Index { base, index } => self.index(base, index, span),
         }
     }
 
@@ -130,6 +130,12 @@ impl Checker<'_> {
     pub(super) fn named_type(&mut self, written: &ast::TypeName) -> Checked<Type> {
         if written.is_struct || written.pointers > 0 {
             return self.pointer_type(written);
+        }
+        if written.length.is_some() && written.name != "string" {
+            let diagnostic = Diagnostic::error(codes::UNKNOWN_TYPE, written.span, "only strings have a length");
+            return Err(
+                self.note(diagnostic.help("an array in the kernel is read from its address: `((uint8 *)x)[1]`"))
+            );
         }
         if written.name == "string" {
             let len = written.length.unwrap_or(DEFAULT_STRING_LEN.into());

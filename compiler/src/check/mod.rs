@@ -10,6 +10,7 @@ mod call;
 mod constant;
 mod expr;
 mod fields;
+mod index;
 mod loops;
 mod maps;
 mod names;
@@ -20,6 +21,7 @@ mod record;
 mod scope;
 mod stacks;
 mod stmt;
+mod strings;
 mod tuples;
 pub mod types;
 
@@ -236,6 +238,7 @@ impl<'a> Checker<'a> {
                 diagnostic.help("strings can only be compared, `==` or `!=`, with other strings")
             }
             Type::Symbol { .. } => diagnostic.help("keep the address, and name it where it is shown"),
+            Type::Array { .. } => diagnostic.help("its elements are `x[0]`, `x[1]` and so on"),
             Type::Time => diagnostic.help("`nsecs` is the moment as a number; `time` is for emit()"),
             _ => diagnostic,
         }))
@@ -264,5 +267,6 @@ fn describe(ty: &Type) -> String {
         Type::Symbol { .. } => format!("a symbol ({ty})"),
         Type::Pointer(_) => "an address".into(),
         Type::Struct(_) => "a structure".into(),
+        Type::Array { .. } => "an array".into(),
     }
 }

@@ -198,6 +198,42 @@ pub enum ExprKind {
         /// The address.
         addr: Box<Expr>,
     },
+    /// An integer in an array in the context; 0 behind its end.
+    FieldElement {
+        /// Bytes from the context's start to the array.
+        offset: i16,
+        /// Width of an element in bytes.
+        bytes: u8,
+        /// Sign-extended, else zero-extended.
+        signed: bool,
+        /// How many elements there are.
+        len: u32,
+        /// Which.
+        index: Box<Expr>,
+    },
+    /// A byte of a string; 0 behind its end.
+    StrByte {
+        /// The string.
+        text: Box<Expr>,
+        /// Which.
+        index: Box<Expr>,
+    },
+    /// The length of a string.
+    StrLen(Box<Expr>),
+    /// 1 when a string is somewhere in another.
+    Contains {
+        /// The other.
+        text: Box<Expr>,
+        /// The one.
+        part: Box<Expr>,
+    },
+    /// The number of frames of the stack at the probe.
+    StackLen {
+        /// Of the process, else of the kernel.
+        user: bool,
+        /// The most frames.
+        depth: u32,
+    },
     /// An address, with the process that it is in.
     OfProcess(Box<Expr>),
     /// `str(address)`

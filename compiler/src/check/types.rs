@@ -28,6 +28,15 @@ pub enum Type {
     Pointer(Pointee),
     /// A structure in the kernel's memory: only its fields can be used.
     Struct(StructId),
+    /// An array in the kernel's memory or in a tracepoint's record: only its elements can be used.
+    Array {
+        /// What its elements are.
+        element: Box<KernelType>,
+        /// Bytes from one to the next.
+        stride: u32,
+        /// How many there are.
+        len: u32,
+    },
     /// A stack, of the kernel or of the process.
     Stack {
         /// Of the process.
@@ -119,6 +128,7 @@ impl Type {
     /// The type of a value of the kernel; none when scripts cannot use it.
     pub fn of_kernel(ty: &KernelType) -> Option<Self> {
         Some(match *ty {
+            KernelType::Array { ref element, stride, len } => Self::Array { element: element.clone(), stride, len },
             KernelType::Int { bytes, signed } => Self::Int { bytes, signed },
             KernelType::StructPointer(id) => Self::Pointer(Pointee::Struct(id)),
             KernelType::TextPointer => Self::Pointer(Pointee::Text),
@@ -171,7 +181,7 @@ impl Type {
                 let elements = elements.iter().map(Self::data).collect::<Option<Vec<_>>>()?;
                 Some(DataType::Tuple(side_by_side(elements).0))
             }
-            Self::Time | Self::Struct(_) => None,
+            Self::Time | Self::Struct(_) | Self::Array { .. } => None,
         }
     }
 
@@ -203,6 +213,7 @@ impl fmt::Display for Type {
             Self::Time | Self::Moment(_) => write!(f, "time"),
             Self::Pointer(_) => write!(f, "pointer"),
             Self::Struct(_) => write!(f, "struct"),
+            Self::Array { .. } => write!(f, "array"),
             Self::Symbol { user } => write!(f, "{}", if *user { "usym" } else { "ksym" }),
             Self::Stack { user, shape } => {
                 let name = if *user { "ustack" } else { "kstack" };

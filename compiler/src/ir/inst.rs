@@ -273,6 +273,23 @@ pub enum InstData {
         /// Only so many bytes matter: `v2 = bytes_eq.3 v0, v1`.
         most: Option<u32>,
     },
+    /// `v1 = str_len v0`: the bytes of a string in front of its NUL.
+    StrLen {
+        /// The string.
+        text: Value,
+    },
+    /// `v2 = str_byte v0[v1]`: a byte of a string, sign-extended; 0 behind its end.
+    StrByte {
+        /// The string.
+        text: Value,
+        /// Which.
+        index: Value,
+    },
+    /// `v2 = contains v0, v1`: 1 when the second string is somewhere in the first.
+    Contains {
+        /// The two.
+        args: [Value; 2],
+    },
     /// `v1 = slot_load ss0`: a string variable's present value.
     SlotLoad {
         /// The variable's slot.
@@ -430,6 +447,9 @@ impl InstData {
             | Self::Tuple { .. }
             | Self::Element { .. }
             | Self::BytesEq { .. }
+            | Self::StrLen { .. }
+            | Self::StrByte { .. }
+            | Self::Contains { .. }
             | Self::SlotLoad { .. }
             | Self::MapLoad { .. }
             | Self::MapAggregated { .. }
@@ -455,7 +475,10 @@ impl InstData {
             | Self::StringConst { .. }
             | Self::Tuple { .. }
             | Self::Element { .. }
-            | Self::BytesEq { .. } => true,
+            | Self::BytesEq { .. }
+            | Self::StrLen { .. }
+            | Self::StrByte { .. }
+            | Self::Contains { .. } => true,
             Self::Call { helper, .. } => helper.info().is_constant_in_a_run,
             _ => false,
         }
@@ -479,8 +502,16 @@ impl InstData {
             | Self::SlotLoad { .. }
             | Self::Return
             | Self::Leave { .. } => {}
-            Self::Binary { args, .. } | Self::Icmp { args, .. } | Self::BytesEq { args, .. } => {
+            Self::Binary { args, .. }
+            | Self::Icmp { args, .. }
+            | Self::BytesEq { args, .. }
+            | Self::Contains { args } => {
                 args.iter_mut().for_each(visit);
+            }
+            Self::StrLen { text } => visit(text),
+            Self::StrByte { text, index } => {
+                visit(text);
+                visit(index);
             }
             Self::PtrAdd { base, offset } => {
                 visit(base);

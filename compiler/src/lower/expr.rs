@@ -93,6 +93,23 @@ impl Lowering<'_> {
                 let data = InstData::ReadInt { user: *user, bytes: *bytes, signed: *signed, addr };
                 self.builder.push(data, IrType::I64)
             }
+            ExprKind::FieldElement { offset, bytes, signed, len, index } => {
+                let index = self.expr(index);
+                self.field_element(*offset, (*bytes, *signed), *len, index)
+            }
+            ExprKind::StrByte { text, index } => {
+                let (text, index) = (self.expr(text), self.expr(index));
+                self.builder.push(InstData::StrByte { text, index }, IrType::I64)
+            }
+            ExprKind::StrLen(text) => {
+                let text = self.expr(text);
+                self.builder.push(InstData::StrLen { text }, IrType::I64)
+            }
+            ExprKind::Contains { text, part } => {
+                let args = [self.expr(text), self.expr(part)];
+                self.builder.push(InstData::Contains { args }, IrType::I64)
+            }
+            ExprKind::StackLen { user, depth } => self.stack_len(*user, *depth),
             ExprKind::OfProcess(address) => {
                 let address = self.expr(address);
                 self.of_process(address)
@@ -196,6 +213,44 @@ impl Lowering<'_> {
         self.builder.switch_to(after);
     }
 
+    /// How many addresses the kernel copies of a stack, to where nobody looks; none where it refuses,
+    /// which is a negative number.
+    fn stack_len(&mut self, user: bool, depth: u32) -> Value {
+        let (context, bytes) = (self.context(), 8 * depth);
+        let offset = self.tables.bss.scratch(bytes);
+        let copy = self.builder.push(InstData::CounterAddr { offset }, IrType::Ptr);
+        let size = self.builder.iconst(bytes.into());
+        let flags = self.builder.iconst(if user { USER_STACK } else { 0 });
+        let copied = self.builder.call(Helper::GetStack, vec![context, copy, size, flags]);
+        let sign = self.binary_with(BinaryOp::Ashr, copied, 63);
+        let no_sign = self.binary_with(BinaryOp::Xor, sign, -1);
+        let copied = self.builder.binary(BinaryOp::And, copied, no_sign);
+        self.binary_with(BinaryOp::Lshr, copied, 3)
+    }
+
+    /// An element of an array in the context. The kernel lets no program read there at a place that
+    /// is not known before, but a helper.
+    fn field_element(&mut self, offset: i16, (bytes, signed): (u8, bool), len: u32, index: Value) -> Value {
+        let element = self.builder.declare(IrType::I64);
+        let [inside, after] = [0; 2].map(|_| self.builder.create_block());
+        let (none, end) = (self.builder.iconst(0), self.builder.iconst(len.into()));
+        self.builder.define(element, none);
+        let is_inside = self.builder.icmp(CmpOp::Ult, index, end);
+        self.builder.brif(is_inside, inside, after);
+        self.builder.seal(inside);
+        self.builder.switch_to(inside);
+        let distance = self.binary_with(BinaryOp::Shl, index, i64::from(bytes.trailing_zeros()));
+        let distance = self.binary_with(BinaryOp::Add, distance, offset.into());
+        let base = self.context();
+        let addr = self.builder.push(InstData::PtrAdd { base, offset: distance }, IrType::Ptr);
+        let found = self.builder.push(InstData::ReadInt { user: false, bytes, signed, addr }, IrType::I64);
+        self.builder.define(element, found);
+        self.builder.jump(after);
+        self.builder.seal(after);
+        self.builder.switch_to(after);
+        self.builder.value_of(element)
+    }
+
     /// An address or the number of a stack, and the process that it belongs to.
     fn of_process(&mut self, value: Value) -> Value {
         let ids = self.builder.call(Helper::GetCurrentPidTgid, Vec::new());
@@ -218,7 +273,7 @@ impl Lowering<'_> {
                 let addr = self.builder.push(InstData::PtrAdd { base, offset: place }, IrType::Ptr);
                 self.builder.push(InstData::ReadStr { user: false, addr }, ir_type(ty))
             }
-            FieldKind::CharArray { .. } | FieldKind::Opaque { .. } => {
+            FieldKind::CharArray { .. } | FieldKind::IntArray { .. } | FieldKind::Opaque { .. } => {
                 self.builder.push(InstData::LoadBytes { base, offset }, ir_type(ty))
             }
         }

@@ -88,6 +88,10 @@ impl Btf {
 
     /// The type `id` as scripts can use it.
     pub fn kernel_type(&self, id: u32) -> KernelType {
+        self.type_at_depth(id, MAX_DEPTH)
+    }
+
+    fn type_at_depth(&self, id: u32, depth: usize) -> KernelType {
         let opaque = KernelType::Opaque { bytes: 0 };
         let Some((id, ty)) = self.resolve_with_id(id) else { return opaque };
         match ty.kind() {
@@ -97,11 +101,22 @@ impl Btf {
             kind::STRUCT | kind::UNION => KernelType::Struct(StructId(id)),
             kind::ARRAY => match self.array(&ty) {
                 Some((element, len)) if self.is_char(element) => KernelType::CharArray { len },
-                _ => KernelType::Opaque { bytes: self.size(id, MAX_DEPTH) },
+                array => array
+                    .and_then(|array| self.array_type(array, depth))
+                    .unwrap_or(KernelType::Opaque { bytes: self.size(id, MAX_DEPTH) }),
             },
             kind::FLOAT => KernelType::Opaque { bytes: ty.size_or_type },
             _ => opaque,
         }
+    }
+
+    /// An array of elements that have a size.
+    fn array_type(&self, (element, len): (u32, u32), depth: usize) -> Option<KernelType> {
+        let stride = self.size(element, depth);
+        if stride == 0 || depth == 0 {
+            return None;
+        }
+        Some(KernelType::Array { element: Box::new(self.type_at_depth(element, depth - 1)), stride, len })
     }
 
     fn pointer_to(&self, target: u32) -> KernelType {
@@ -271,7 +286,7 @@ mod tests {
             plain("next", 0, KernelType::StructPointer(demo)),
             plain("text", 8, KernelType::TextPointer),
             plain("comm", 16, KernelType::CharArray { len: 16 }),
-            plain("numbers", 32, KernelType::Opaque { bytes: 12 }),
+            plain("numbers", 32, KernelType::Array { element: Box::new(INT), stride: 4, len: 3 }),
             plain("a", 44, INT),
             plain("b", 44, INT),
             StructMember { bits: Some((0, 3)), ..plain("low", 48, INT) },

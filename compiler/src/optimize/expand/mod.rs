@@ -10,6 +10,7 @@ mod bytes;
 mod elements;
 mod known;
 mod records;
+mod texts;
 
 use std::collections::HashMap;
 
@@ -119,6 +120,9 @@ impl Expander<'_> {
             InstData::StoreBytes { value, base, offset } => self.store_bytes(value, base, offset),
             InstData::Return => self.end_run(),
             InstData::SlotStore { value, slot } => self.slot_store(value, slot),
+            InstData::StrLen { text } => self.str_len(inst, text),
+            InstData::StrByte { text, index } => self.str_byte(inst, text, index),
+            InstData::Contains { args: [text, part] } => self.contains(inst, text, part),
             InstData::BytesEq { args, most } => self.bytes_eq(inst, args, most),
             InstData::MapLoad { map, key } => self.map_load(inst, map, &key),
             InstData::MapAggregated { map, key } => self.map_aggregated(inst, map, &key),
