@@ -182,6 +182,8 @@ pub enum DataType {
     /// An address in a process: as a kernel symbol, then the process id (`u32`) and 4 bytes of zero.
     /// 16 bytes.
     UserSymbol,
+    /// The number of a user (`u64`), shown as the user's name. 8 bytes.
+    UserName,
     /// A moment (CLOCK_BOOTTIME, `u64` ns), shown by this `strftime` format. 8 bytes.
     Moment(String),
     /// Several values side by side.
@@ -393,6 +395,16 @@ pub enum Action {
     Zero(MapRef),
     /// Print the moment of the record (local time) by a `strftime` format.
     Time(String),
+    /// Say on stderr, beside the place in the script, that something is wrong.
+    Complain {
+        /// An error, else a warning.
+        is_error: bool,
+        /// How the fields make the text.
+        format: Format,
+    },
+    /// Print an element of a map: the fields are its key, laid out as the map's, and of a map of
+    /// plain values its value.
+    PrintElement(MapRef),
     /// Print a map: the optional fields are `top` and `div`.
     PrintMap(MapRef),
 }

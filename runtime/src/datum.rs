@@ -25,6 +25,8 @@ pub enum Datum<'a> {
     KernelSymbol(u64),
     /// An address in a process, and which.
     UserSymbol(u64, u32),
+    /// A user.
+    UserName(u32),
     /// A moment: CLOCK_BOOTTIME in ns, and the `strftime` format that shows it.
     Moment(u64, &'a str),
     /// Several values, with the bytes they stand in.

@@ -119,6 +119,12 @@ impl Generator<'_> {
         if !self.maps[index].keys.is_empty() && self.random.percent(25) {
             return format!("len(@{})", self.maps[index].name);
         }
+        let ints = self.scope.variables_of(Kind::Int);
+        if self.maps[index].keys.len() == 1 && self.maps[index].value == Value::Data(Kind::Int) && !ints.is_empty() {
+            let kind = self.maps[index].keys[0];
+            let (key, variable) = (self.value(kind, depth - 1), self.random.one_of(&ints).clone());
+            return format!("find(@{}, {key}, {variable})", self.maps[index].name);
+        }
         let element = self.element(index, depth - 1);
         format!("{}({element})", self.random.one_of(&["has_key", "delete"]))
     }

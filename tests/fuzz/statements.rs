@@ -39,6 +39,7 @@ impl Generator<'_> {
             11..13 => self.printf(),
             13 => self.whole_map(),
             14 => format!("delete({})", self.any_element()),
+            15 if self.random.percent(30) => self.complaint(),
             15 => self.int(DEPTH),
             16 if self.random.percent(20) => self.exit(),
             17 if self.random.percent(20) => "return".into(),
@@ -171,9 +172,10 @@ impl Generator<'_> {
     }
 
     fn declaration(&mut self) -> String {
-        let (kind, ty) = match self.random.percent(60) {
-            true => (Kind::Int, self.int_type().to_owned()),
-            false => (Kind::Text, format!("string[{TEXT_BYTES}]")),
+        let (kind, ty) = match self.random.below(10) {
+            0..6 => (Kind::Int, self.int_type().to_owned()),
+            6 => (Kind::Pair, format!("({}, string[{TEXT_BYTES}])", self.int_type())),
+            _ => (Kind::Text, format!("string[{TEXT_BYTES}]")),
         };
         let value = self.value(kind, DEPTH);
         let name = self.fresh("v");
@@ -211,6 +213,14 @@ impl Generator<'_> {
         }
     }
 
+    fn complaint(&mut self) -> String {
+        match self.random.below(3) {
+            0 => format!("assert({}, \"wrong\")", self.int(2)),
+            1 => format!("errorf(\"%d %s\", {}, {})", self.int(2), self.text(2)),
+            _ => format!("warnf(\"%d\", {})", self.int(2)),
+        }
+    }
+
     fn emit(&mut self) -> String {
         let mut fields: Vec<String> = (0..1 + self.random.below(4)).map(|place| self.shown(place)).collect();
         if self.random.percent(30) {
@@ -224,6 +234,7 @@ impl Generator<'_> {
             0 if self.scope.has_stacks => self.stack(),
             1..4 => self.text(DEPTH),
             4 => self.value(Kind::Symbol, 1),
+            6 if self.random.percent(30) => "username".to_owned(),
             5 => self.value(Kind::Pair, 2),
             _ => self.int(DEPTH),
         };
@@ -254,11 +265,12 @@ impl Generator<'_> {
 
     fn whole_map(&mut self) -> String {
         let map = format!("@{}", self.random.one_of(&self.maps).name);
-        match self.random.below(5) {
+        match self.random.below(6) {
             0 => format!("clear({map})"),
             1 => format!("zero({map})"),
             2 => format!("print({map}, {})", 1 + self.random.below(10)),
             3 => format!("print({map}, {}, 1000)", 1 + self.random.below(10)),
+            4 => format!("print({})", self.any_element()),
             _ => format!("print({map})"),
         }
     }

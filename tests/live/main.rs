@@ -73,6 +73,7 @@ fn form_trials() -> Vec<Trial> {
         live("forms/json", forms::json),
         live("forms/csv", forms::csv),
         live("forms/file", forms::into_file),
+        live("forms/complaints", forms::complaints),
     ]
 }
 

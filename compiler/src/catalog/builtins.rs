@@ -31,6 +31,8 @@ pub enum Origin {
     ProbeText,
     /// The probed function's name.
     FunctionText,
+    /// Whether the processor was in user mode, by the `cs` that was saved.
+    UserMode,
     /// A number.
     Constant(i64),
     /// How many CPUs the machine may ever have.
@@ -228,6 +230,18 @@ pub static BUILTINS: &[Builtin] = &[
         origin: |_| Some(Origin::Read(Source::HelperLow(Helper::GetCurrentUidGid))),
     },
     Builtin {
+        name: "usermode",
+        doc: "mode of the processor: 1 in a process's own code, 0 in the kernel",
+        ty: BOOL,
+        origin: user_mode,
+    },
+    Builtin {
+        name: "username",
+        doc: "name of the current process's user",
+        ty: Type::UserName,
+        origin: |_| Some(Origin::Read(Source::HelperLow(Helper::GetCurrentUidGid))),
+    },
+    Builtin {
         name: "ustack",
         doc: "stack of the process",
         ty: Type::Stack { user: true, shape: WHOLE_STACK },
@@ -267,6 +281,19 @@ fn return_value(attach: &AttachSpec) -> Option<Origin> {
         }
         _ => None,
     }
+}
+
+/// Offset of the code segment, whose lowest bits are the privilege level, in x86-64's `struct pt_regs`.
+pub const PT_REGS_CS: i16 = 136;
+
+/// Where the context begins with the registers of what was interrupted.
+fn user_mode(attach: &AttachSpec) -> Option<Origin> {
+    use AttachSpec::{Hardware, Interval, Kprobe, Profile, Software, Uprobe};
+    let has_registers = matches!(
+        attach,
+        Software { .. } | Hardware { .. } | Interval { .. } | Profile { .. } | Kprobe { .. } | Uprobe { .. }
+    );
+    has_registers.then_some(Origin::UserMode)
 }
 
 fn function_name(attach: &AttachSpec) -> Option<Origin> {

@@ -12,7 +12,7 @@ use crate::catalog::helpers::Helper;
 use crate::catalog::{codes, nearest};
 use crate::format;
 use crate::kernel::Unavailable;
-use crate::manifest::{Action, MapRef, MapValue};
+use crate::manifest::{Action, Format, FormatPiece, MapRef, MapValue};
 
 /// The most buckets of a linear histogram.
 const MAX_BUCKETS: u64 = 1000;
@@ -64,6 +64,7 @@ impl Checker<'_> {
         let row = self.function(callee, args, span)?;
         let (kind, ty) = match row.kind {
             FunctionKind::Delete => (ExprKind::MapDelete(self.element_argument(row, args, span)?), BOOL),
+            FunctionKind::Find => return self.find_element(row, args, span),
             FunctionKind::HasKey => (ExprKind::MapHasKey(self.element_argument(row, args, span)?), BOOL),
             FunctionKind::Str { kernel } => return self.read_string(args, !kernel, span),
             FunctionKind::Len => return self.len(row, &args[0], span),
@@ -112,6 +113,22 @@ impl Checker<'_> {
                 Err(self.note(diagnostic.help(format!("it is called `{}`", row.syntax))))
             }
         }
+    }
+
+    /// `find(@m, k, $x)`
+    fn find_element(&mut self, row: &FunctionRow, args: &[ast::Arg], span: Span) -> Checked<Expr> {
+        let ast::ExprKind::Var(name) = &args[2].value.kind else {
+            let diagnostic =
+                Diagnostic::error(codes::NOT_A_PLACE, args[2].value.span, "find needs a variable to assign to");
+            return Err(self.note(diagnostic.help(format!("it is called `{}`", row.syntax))));
+        };
+        let element = self.element_argument(row, &args[..2], span)?;
+        let ty = self.element_type(element.map, span)?;
+        let known = self.probe.find(name);
+        let var = known.unwrap_or_else(|| self.probe.declare(name, ty.widened(), args[2].value.span));
+        // Whether the variable takes such a value; what it is does not matter.
+        self.set_variable(var, Expr { kind: ExprKind::MapLoad(element.clone()), ty: ty.clone(), span })?;
+        Ok(Expr { kind: ExprKind::MapFind { element, ty, var, is_new: known.is_none() }, ty: BOOL, span })
     }
 
     fn whole_map(&mut self, row: &FunctionRow, arg: &ast::Arg) -> Checked<MapRef> {
@@ -180,6 +197,8 @@ impl Checker<'_> {
             FunctionKind::Printf => self.printf(args, span)?,
             FunctionKind::Print => self.print(row, args, span)?,
             FunctionKind::Exit => self.exit(args, span)?,
+            FunctionKind::Complain { is_error } => self.complain(is_error, args, span)?,
+            FunctionKind::Assert => self.assert(args, span)?,
             FunctionKind::Clear => {
                 let map = self.whole_map(row, &args[0])?;
                 self.record(Action::Clear(map), Vec::new(), span)
@@ -206,6 +225,7 @@ impl Checker<'_> {
             | FunctionKind::Kaddr
             | FunctionKind::Stack
             | FunctionKind::HasKey
+            | FunctionKind::Find
             | FunctionKind::Str { .. }
             | FunctionKind::Aggregate(_) => {
                 return Ok(false);
@@ -216,6 +236,17 @@ impl Checker<'_> {
             out.push(Stmt { kind: StmtKind::Return, span });
         }
         Ok(true)
+    }
+
+    /// `assert(condition, "text")`: an `if`.
+    fn assert(&mut self, args: &[ast::Arg], span: Span) -> Checked<StmtKind> {
+        let (cond, text) = (self.condition(&args[0].value), self.literal_text(&args[1].value, "the text"));
+        let (cond, text) = (cond?, text?);
+        let format = Format { pieces: vec![FormatPiece::Literal(text)] };
+        let complaint = self.record(Action::Complain { is_error: true, format }, Vec::new(), span);
+        let exit = self.record(Action::Exit, vec![("code".to_owned(), super::expr::int(1, INT64, span))], span);
+        let otherwise = [complaint, exit, StmtKind::Return].map(|kind| Stmt { kind, span }).to_vec();
+        Ok(StmtKind::If { cond, then: Vec::new(), otherwise })
     }
 
     fn literal_text(&mut self, expr: &ast::Expr, what: &str) -> Checked<String> {
@@ -268,9 +299,27 @@ impl Checker<'_> {
         Ok(self.record(Action::Printf(format), vec![(String::new(), value)], span))
     }
 
+    /// `print(@m[k])`: what it holds now, or, of an aggregation, when user space looks.
+    fn print_element(&mut self, element: &ast::MapElement, span: Span) -> Checked<StmtKind> {
+        let element = self.element(element)?;
+        let map = element.map;
+        let key = Type::Tuple(self.maps.key(map).unwrap_or_default().to_vec());
+        let mut fields = vec![("key".to_owned(), Expr { kind: ExprKind::MapKey(element.clone()), ty: key, span })];
+        match self.maps.value(map).cloned() {
+            None if self.is_settled => return self.never_written(map, span),
+            None => return Err(super::Reported),
+            Some(Value::Aggregate(_)) => {}
+            Some(Value::Data(ty)) => {
+                fields.push(("value".to_owned(), Expr { kind: ExprKind::MapLoad(element), ty, span }));
+            }
+        }
+        Ok(self.record(Action::PrintElement(map), fields, span))
+    }
+
     fn print(&mut self, row: &FunctionRow, args: &[ast::Arg], span: Span) -> Checked<StmtKind> {
         match &args[0].value.kind {
             ast::ExprKind::Map(element) if element.keys.is_empty() => {}
+            ast::ExprKind::Map(element) if args.len() == 1 => return self.print_element(element, span),
             _ if args.len() == 1 => return self.print_value(&args[0].value, span),
             _ => {}
         }

@@ -413,6 +413,7 @@ fn describe_shape(value: &Value) -> String {
         Value::Data(ty @ Type::Stack { .. }) => format!("stacks ({ty})"),
         Value::Data(ty @ Type::Symbol { .. }) => format!("symbols ({ty})"),
         Value::Data(Type::Moment(_)) => "moments in time".into(),
+        Value::Data(Type::UserName) => "names of users".into(),
         Value::Data(ty) => describe(ty),
         Value::Aggregate(value) => describe_value(value).into(),
     }

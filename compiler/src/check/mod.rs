@@ -237,6 +237,7 @@ impl<'a> Checker<'a> {
             Type::Str { .. } if wanted == "an integer" => {
                 diagnostic.help("strings can only be compared, `==` or `!=`, with other strings")
             }
+            Type::UserName => diagnostic.help("`uid` is the number of the user"),
             Type::Symbol { .. } => diagnostic.help("keep the address, and name it where it is shown"),
             Type::Array { .. } => diagnostic.help("its elements are `x[0]`, `x[1]` and so on"),
             Type::Time => diagnostic.help("`nsecs` is the moment as a number; `time` is for emit()"),
@@ -264,6 +265,7 @@ fn describe(ty: &Type) -> String {
         Type::Time | Type::Moment(_) => "a moment in time".into(),
         Type::Stack { .. } => format!("a stack ({ty})"),
         Type::Tuple(_) => format!("a tuple {ty}"),
+        Type::UserName => "a user's name".into(),
         Type::Symbol { .. } => format!("a symbol ({ty})"),
         Type::Pointer(_) => "an address".into(),
         Type::Struct(_) => "a structure".into(),

@@ -2,12 +2,15 @@
 
 use pfscript_grammar::{Diagnostic, Span};
 
-use super::expr::{int, param_constant, text_literal, typed};
+use super::expr::{binary_of, int, param_constant, text_literal, typed};
+use super::operators::compare_of;
 use super::program::{Expr, ExprKind};
-use super::types::{INT64, Type};
+use super::types::{INT64, Type, UINT64};
 use super::{Checked, Checker, Reported};
-use crate::catalog::builtins::{self, Origin};
+use crate::catalog::builtins::{self, Origin, PT_REGS_CS, Source};
 use crate::catalog::{codes, functions, nearest, probe_kinds};
+use crate::ir::{BinaryOp, CmpOp};
+use crate::kernel::FieldKind;
 use crate::manifest::AttachSpec;
 
 impl Checker<'_> {
@@ -65,6 +68,7 @@ impl Checker<'_> {
         match (origin, self.probe.attach.clone()) {
             (Origin::Read(source), _) => Ok(typed(ExprKind::Read(source), ty.clone(), span)),
             (Origin::PossibleCpus, _) => Ok(int(self.kernel.possible_cpus().into(), ty.clone(), span)),
+            (Origin::UserMode, _) => Ok(user_mode(span)),
             (Origin::Constant(number), _) => Ok(int(number, ty.clone(), span)),
             (Origin::TaskField(path), _) => self.task_field(path, span),
             (Origin::Returned, AttachSpec::Fentry { function, .. }) => self.returned(&function, span),
@@ -102,4 +106,12 @@ impl Checker<'_> {
         };
         Err(self.note(diagnostic))
     }
+}
+
+/// The lowest two bits of the code segment are the privilege level: 3 is that of processes.
+fn user_mode(span: Span) -> Expr {
+    let kind = FieldKind::Int { bytes: 8, signed: false };
+    let segment = typed(ExprKind::Read(Source::Context { offset: PT_REGS_CS, kind }), UINT64, span);
+    let level = binary_of(BinaryOp::And, segment, int(3, INT64, span), UINT64, span);
+    compare_of(CmpOp::Eq, level, int(3, INT64, span), span)
 }

@@ -140,7 +140,8 @@ impl Checker<'_> {
     }
 }
 
-fn compare_of(op: CmpOp, lhs: Expr, rhs: Expr, span: Span) -> Expr {
+/// A comparison.
+pub fn compare_of(op: CmpOp, lhs: Expr, rhs: Expr, span: Span) -> Expr {
     typed(ExprKind::Compare { op, lhs: Box::new(lhs), rhs: Box::new(rhs) }, BOOL, span)
 }
 

@@ -103,12 +103,25 @@ pub enum ExprKind {
     Read(Source),
     /// A map element's value.
     MapLoad(Element),
+    /// A map element's key, as the kernel has it: a tuple.
+    MapKey(Element),
     /// What an element's aggregation came to so far, of all CPUs.
     MapAggregated(Element),
     /// How many elements a map has.
     MapLen(MapRef),
     /// 1 when there is such an element.
     MapHasKey(Element),
+    /// 1 when there is such an element, whose value becomes the variable's.
+    MapFind {
+        /// The element.
+        element: Element,
+        /// The type of its value.
+        ty: Type,
+        /// The variable.
+        var: Var,
+        /// It has no value before.
+        is_new: bool,
+    },
     /// Removes the element; 1 when there was one.
     MapDelete(Element),
     /// One atomic addition to a map element.

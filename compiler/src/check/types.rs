@@ -44,6 +44,8 @@ pub enum Type {
         /// How deep it is, and how it is shown.
         shape: StackShape,
     },
+    /// The number of a user, shown by the user's name.
+    UserName,
     /// Several values side by side.
     Tuple(Vec<Type>),
     /// An address that is shown by its name, in the kernel or in the process.
@@ -157,7 +159,7 @@ impl Type {
     /// Whether a variable of this type takes a value of type `other`.
     pub fn holds(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Int { bytes: 8, .. }, Self::Int { .. }) => true,
+            (Self::Int { .. } | Self::Pointer(_), Self::Int { .. }) => true,
             (Self::Str { len }, Self::Str { len: found }) => found <= len,
             (Self::Tuple(own), Self::Tuple(others)) => {
                 own.len() == others.len() && own.iter().zip(others).all(|(own, other)| own.holds(other))
@@ -176,6 +178,7 @@ impl Type {
             Self::Symbol { user: true } => Some(DataType::UserSymbol),
             Self::Symbol { user: false } => Some(DataType::KernelSymbol),
             Self::Moment(format) => Some(DataType::Moment(format.clone())),
+            Self::UserName => Some(DataType::UserName),
             Self::Pointer(_) => UINT64.data(),
             Self::Tuple(elements) => {
                 let elements = elements.iter().map(Self::data).collect::<Option<Vec<_>>>()?;
@@ -211,6 +214,7 @@ impl fmt::Display for Type {
             Self::Int { bytes, signed } => write!(f, "{}int{}", if *signed { "" } else { "u" }, u32::from(*bytes) * 8),
             Self::Str { len } => write!(f, "string[{len}]"),
             Self::Time | Self::Moment(_) => write!(f, "time"),
+            Self::UserName => write!(f, "username"),
             Self::Pointer(_) => write!(f, "pointer"),
             Self::Struct(_) => write!(f, "struct"),
             Self::Array { .. } => write!(f, "array"),
@@ -247,7 +251,7 @@ impl DataType {
         match self {
             Self::Int { bytes, .. } => u32::from(*bytes),
             Self::Str { len } => *len,
-            Self::KernelStack(_) | Self::KernelSymbol | Self::Moment(_) => 8,
+            Self::KernelStack(_) | Self::KernelSymbol | Self::UserName | Self::Moment(_) => 8,
             Self::UserStack(_) | Self::UserSymbol => 16,
             Self::Tuple(members) => {
                 let end = members.last().map_or(0, |last| last.offset + last.ty.size());
@@ -261,7 +265,12 @@ impl DataType {
         match self {
             Self::Int { bytes, .. } => u32::from(*bytes),
             Self::Str { .. } => 1,
-            Self::KernelStack(_) | Self::UserStack(_) | Self::KernelSymbol | Self::UserSymbol | Self::Moment(_) => 8,
+            Self::KernelStack(_)
+            | Self::UserStack(_)
+            | Self::KernelSymbol
+            | Self::UserSymbol
+            | Self::UserName
+            | Self::Moment(_) => 8,
             Self::Tuple(members) => members.iter().map(|member| member.ty.align()).max().unwrap_or(1),
         }
     }

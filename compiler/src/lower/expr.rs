@@ -39,6 +39,10 @@ impl Lowering<'_> {
                 let key = self.key(element);
                 self.builder.push(InstData::MapLoad { map: element.map, key }, ir_type(&expr.ty))
             }
+            ExprKind::MapKey(element) => {
+                let parts = self.key(element);
+                self.builder.push(InstData::Tuple { members: members(&expr.ty), parts }, ir_type(&expr.ty))
+            }
             ExprKind::MapAggregated(element) => {
                 let key = self.key(element);
                 self.builder.push(InstData::MapAggregated { map: element.map, key }, IrType::I64)
@@ -48,6 +52,7 @@ impl Lowering<'_> {
                 let key = self.key(element);
                 self.builder.push(InstData::MapHasKey { map: element.map, key }, IrType::I64)
             }
+            ExprKind::MapFind { element, ty, var, is_new } => self.find(element, ty, *var, *is_new),
             ExprKind::MapDelete(element) => {
                 let key = self.key(element);
                 self.builder.push(InstData::MapDelete { map: element.map, key }, IrType::I64)
@@ -279,6 +284,35 @@ impl Lowering<'_> {
         }
     }
 
+    /// Whether there is an element; if so, the variable gets its value.
+    fn find(&mut self, element: &Element, ty: &Type, var: Var, is_new: bool) -> Value {
+        if is_new {
+            self.clear_var(var);
+        }
+        let key = self.key(element);
+        let is_there = self.builder.push(InstData::MapHasKey { map: element.map, key: key.clone() }, IrType::I64);
+        let [found, after] = [0; 2].map(|_| self.builder.create_block());
+        self.builder.brif(is_there, found, after);
+        self.builder.seal(found);
+        self.builder.switch_to(found);
+        let value = self.builder.push(InstData::MapLoad { map: element.map, key }, ir_type(ty));
+        let value = self.converted(value, ty, &self.vars[var].ty);
+        self.assign(var, value);
+        self.builder.jump(after);
+        self.builder.seal(after);
+        self.builder.switch_to(after);
+        is_there
+    }
+
+    /// Nothing: 0, or zeros all over.
+    fn clear_var(&mut self, var: Var) {
+        let nothing = match ir_type(&self.vars[var].ty) {
+            bytes @ IrType::Bytes(_) => self.builder.push(InstData::StringConst { text: String::new() }, bytes),
+            _ => self.builder.iconst(0),
+        };
+        self.assign(var, nothing);
+    }
+
     fn map_add(&mut self, element: &Element, delta: &Expr, result: AddResult) -> Value {
         let key = self.key(element);
         let delta = self.expr(delta);
@@ -300,8 +334,14 @@ impl Lowering<'_> {
 
     fn cast(&mut self, operand: &Expr, ty: &Type) -> Value {
         let arg = self.expr(operand);
+        self.converted(arg, &operand.ty, ty)
+    }
+
+    /// A value of type `from` as one of type `ty`.
+    fn converted(&mut self, arg: Value, from: &Type, ty: &Type) -> Value {
         match *ty {
-            Type::Tuple(_) => self.laid_out_as(arg, members(&operand.ty), members(ty), ir_type(ty)),
+            _ if from == ty => arg,
+            Type::Tuple(_) => self.laid_out_as(arg, members(from), members(ty), ir_type(ty)),
             Type::Int { bytes, signed } if bytes < 8 => {
                 self.builder.push(InstData::Extend { signed, bytes, arg }, IrType::I64)
             }

@@ -119,7 +119,7 @@ fn warn(source: &SourceFile, artifact: &Artifact, args: &Args) {
 fn trace(source: &SourceFile, artifact: &Artifact, kernel: &Kernel, args: &Args) -> Result<u8, Stop> {
     let to = destination(args.output.as_ref())?;
     let duplicate = to.duplicate().map_err(Stop::Unopened)?;
-    let mut output = Output::new(&artifact.manifest, args.form, to, remarks(args.verbosity));
+    let mut output = Output::new(&artifact.manifest, args.form, to, remarks(source, args.verbosity));
     let settings = Settings {
         duration: args.duration,
         max_events: args.max_events,
@@ -135,8 +135,10 @@ fn trace(source: &SourceFile, artifact: &Artifact, kernel: &Kernel, args: &Args)
 }
 
 /// Remarks on stderr: warnings always, notes with `-v`.
-fn remarks(verbosity: Verbosity) -> Remarks {
+fn remarks(source: &SourceFile, verbosity: Verbosity) -> Remarks {
+    let source = source.clone();
     Box::new(move |remark, text| match remark {
+        Remark::Script { is_error, span } => report::of_script(&source, span, is_error, text),
         Remark::Warning => report::warning(text),
         Remark::Note if verbosity == Verbosity::Verbose => report::note(text),
         Remark::Note => {}

@@ -33,6 +33,7 @@ pub fn datum<'a>(ty: &'a DataType, bytes: &'a [u8]) -> Datum<'a> {
         }
         DataType::KernelSymbol => Datum::KernelSymbol(unsigned(bytes, 8)),
         DataType::UserSymbol => Datum::UserSymbol(unsigned(bytes, 8), unsigned(from(bytes, 8), 4) as u32),
+        DataType::UserName => Datum::UserName(unsigned(bytes, 4) as u32),
         DataType::Moment(format) => Datum::Moment(unsigned(bytes, 8), format),
         DataType::Tuple(members) => Datum::Tuple(members, bytes),
     }

@@ -106,7 +106,7 @@ fn push_datum(out: &mut Vec<u8>, datum: &Datum<'_>, context: &mut Context) {
         }
         Datum::Text(text) => push_text(out, text),
         Datum::Literal(text) => push_text(out, text.as_bytes()),
-        Datum::KernelSymbol(_) | Datum::UserSymbol(..) | Datum::Moment(..) => {
+        Datum::KernelSymbol(_) | Datum::UserSymbol(..) | Datum::UserName(_) | Datum::Moment(..) => {
             let mut text = Vec::new();
             datum.push_plain(&mut text, context);
             push_text(out, &text);

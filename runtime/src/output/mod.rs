@@ -25,6 +25,7 @@ use std::path::Path;
 
 use aya::maps::MapData;
 use pfscript_compiler::manifest::{Action, Format, Manifest, MapInfo, MapRef, RecordLayout};
+use pfscript_grammar::Span;
 
 use crate::datum::{Datum, decode};
 use crate::maps::{self, Row};
@@ -70,7 +71,7 @@ pub struct Report<'a> {
     pub index: usize,
     /// What it holds.
     pub layout: &'a RecordLayout,
-    /// The format of a `printf`; empty for other records.
+    /// The format of a `printf` and its kind; empty for other records.
     pub format: &'a Format,
     /// Its bytes, header included.
     pub record: &'a [u8],
@@ -83,7 +84,10 @@ impl<'a> Report<'a> {
     /// The record `record` of layout `index`.
     pub fn new(layouts: &'a [RecordLayout], index: usize, record: &'a [u8]) -> Self {
         let layout = &layouts[index];
-        let format = if let Action::Printf(format) = &layout.action { format } else { &NO_FORMAT };
+        let format = match &layout.action {
+            Action::Printf(format) | Action::Complain { format, .. } => format,
+            _ => &NO_FORMAT,
+        };
         Self { index, layout, format, record }
     }
 
@@ -113,6 +117,13 @@ pub enum Remark {
     Warning,
     /// What is shown with `-v`.
     Note,
+    /// What the script has to say about itself.
+    Script {
+        /// An error, else a warning.
+        is_error: bool,
+        /// The call in the script.
+        span: Span,
+    },
 }
 
 /// Says remarks, or leaves them unsaid.
@@ -230,8 +241,15 @@ impl Sink for Output<'_> {
                 self.context.clock.push_monotonic(&mut text, decode::timestamp(bytes), format);
                 self.form.time(&mut self.buffer, &text);
             }
+            Action::Complain { is_error, .. } => {
+                let mut text = Vec::new();
+                let form = printf::TextForm::Escaped;
+                printf::push_printf(&mut text, report.format, report.values(), &mut self.context, form);
+                let remark = Remark::Script { is_error: *is_error, span: report.layout.span };
+                (self.remarks)(remark, String::from_utf8_lossy(&text).trim_end_matches('\n'));
+            }
             // The session itself sees to these.
-            Action::Exit | Action::Clear(_) | Action::Zero(_) | Action::PrintMap(_) => {}
+            Action::Exit | Action::Clear(_) | Action::Zero(_) | Action::PrintElement(_) | Action::PrintMap(_) => {}
         }
         self.pass_on()
     }
@@ -241,6 +259,12 @@ impl Sink for Output<'_> {
         let rows = maps::entries(data, info)?;
         let rows = top_rows(&rows, top);
         self.form.map(&mut self.buffer, info, rows, div.unwrap_or(1).max(1), &mut self.context);
+        self.pass_on()
+    }
+
+    fn element(&mut self, map: MapRef, row: &Row) -> io::Result<()> {
+        let info = &self.manifest.maps[map.0 as usize];
+        self.form.map(&mut self.buffer, info, std::slice::from_ref(row), 1, &mut self.context);
         self.pass_on()
     }
 

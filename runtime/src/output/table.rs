@@ -115,6 +115,7 @@ fn type_width(ty: &DataType) -> usize {
         | DataType::KernelStack(_)
         | DataType::UserStack(_)
         | DataType::KernelSymbol
+        | DataType::UserName
         | DataType::UserSymbol
         | DataType::Moment(_) => 16,
     }

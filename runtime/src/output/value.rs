@@ -33,6 +33,7 @@ impl Datum<'_> {
             Self::Text(text) => push_escaped(out, text),
             Self::Literal(text) => out.extend_from_slice(text.as_bytes()),
             Self::Moment(boottime, format) => context.clock.push_boottime(out, *boottime, format),
+            Self::UserName(uid) => push_escaped(out, context.users.name(*uid).as_bytes()),
             Self::KernelSymbol(address) => push_escaped(out, context.stacks.kernel_symbol(*address).as_bytes()),
             Self::UserSymbol(address, pid) => push_escaped(out, context.stacks.user_symbol(*address, *pid).as_bytes()),
             Self::KernelStack(..) | Self::UserStack(..) => form.push(out, &self.frames(context)),
