@@ -15,7 +15,7 @@ use crate::cli::script::{self, NoScript};
 use crate::cli::{explain, list, options};
 use crate::failure::Failure;
 use crate::kernel::Kernel;
-use crate::output::{Destination, Output, Verbosity};
+use crate::output::{Destination, Output, Remark, Remarks, Verbosity};
 use crate::session::{self, Settings};
 use crate::sys::page_size;
 
@@ -119,7 +119,7 @@ fn warn(source: &SourceFile, artifact: &Artifact, args: &Args) {
 fn trace(source: &SourceFile, artifact: &Artifact, kernel: &Kernel, args: &Args) -> Result<u8, Stop> {
     let to = destination(args.output.as_ref())?;
     let duplicate = to.duplicate().map_err(Stop::Unopened)?;
-    let mut output = Output::new(&artifact.manifest, args.form, to, args.verbosity);
+    let mut output = Output::new(&artifact.manifest, args.form, to, remarks(args.verbosity));
     let settings = Settings {
         duration: args.duration,
         max_events: args.max_events,
@@ -132,6 +132,15 @@ fn trace(source: &SourceFile, artifact: &Artifact, kernel: &Kernel, args: &Args)
         Ok(code) => Ok(code as u8),
         Err(failure) => Err(Stop::Machine(Box::new(source.clone()), failure)),
     }
+}
+
+/// Remarks on stderr: warnings always, notes with `-v`.
+fn remarks(verbosity: Verbosity) -> Remarks {
+    Box::new(move |remark, text| match remark {
+        Remark::Warning => report::warning(text),
+        Remark::Note if verbosity == Verbosity::Verbose => report::note(text),
+        Remark::Note => {}
+    })
 }
 
 fn destination(output: Option<&PathBuf>) -> Result<Destination, Stop> {
