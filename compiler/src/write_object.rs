@@ -450,7 +450,7 @@ mod tests {
             let inst = function.instructions[reloc.slot];
             let expected = match reloc.target {
                 RelocTarget::Map(MapAddrOf::Events) => (BPF_PSEUDO_MAP_FD, 11, 0),
-                RelocTarget::Map(MapAddrOf::Stacks) => unreachable!("the program takes no stacks"),
+                RelocTarget::Map(MapAddrOf::Stacks | MapAddrOf::Stage) => unreachable!("the program uses neither"),
                 RelocTarget::Map(MapAddrOf::Script(_)) => (BPF_PSEUDO_MAP_FD, 10, 0),
                 RelocTarget::Callback(_) => unreachable!("the program has no loops"),
                 RelocTarget::Counter(offset) => (BPF_PSEUDO_MAP_VALUE, 12, offset as i32),

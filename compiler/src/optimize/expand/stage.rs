@@ -16,11 +16,15 @@ impl Expander<'_> {
     pub(super) fn stage(&mut self, record: Place, size: u32, after: Block) {
         let direct = self.block_after();
         let stage = self.find_stage(direct);
-        let armed = self.load(8, stage, Stage::ARMED);
-        let may_take = self.block_after();
-        self.brif(armed, (may_take, Vec::new()), (direct, Vec::new()));
-        self.current = may_take;
+        // Only whoever holds the stage can rely on what is said there.
         self.take_stage(stage, |this| this.jump(direct, Vec::new()));
+        let armed = self.load(8, stage, Stage::ARMED);
+        let (is_armed, not_armed) = (self.block_after(), self.block_after());
+        self.brif(armed, (is_armed, Vec::new()), (not_armed, Vec::new()));
+        self.current = not_armed;
+        self.release_stage(stage);
+        self.jump(direct, Vec::new());
+        self.current = is_armed;
         let length = self.load(8, stage, Stage::LENGTH);
         let put = self.block_after();
         let end = self.func.append_param(put, Type::I64);
