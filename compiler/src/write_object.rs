@@ -25,7 +25,8 @@ use crate::btf::{self, Btf, LineInfo, Linkage, SectionInfo, SectionVar, TypeId};
 use crate::emit::{Bytecode, RelocTarget};
 use crate::ir::inst::MapAddrOf;
 use crate::manifest::{
-    CALLBACKS_SECTION, COUNTERS_SECTION, EVENTS_MAP, LICENSE, MapInfo, MapKind, STACKS_MAX_ENTRIES, stacks_map,
+    CALLBACKS_SECTION, COUNTERS_SECTION, EVENTS_MAP, LICENSE, MapInfo, MapKind, STACKS_MAX_ENTRIES, STAGE_MAP, Stage,
+    stacks_map,
 };
 
 /// Where in a slot its constant is.
@@ -33,6 +34,8 @@ const CONSTANT_IN_SLOT: usize = 4;
 
 /// `BPF_MAP_TYPE_PERF_EVENT_ARRAY`
 const PERF_EVENT_ARRAY: u32 = 4;
+/// `BPF_MAP_TYPE_PERCPU_ARRAY`
+const PERCPU_ARRAY: u32 = 6;
 /// `BPF_MAP_TYPE_STACK_TRACE`
 const STACK_TRACE: u32 = 7;
 /// `BPF_F_NO_PREALLOC`
@@ -50,6 +53,8 @@ pub struct ObjectSpec<'a> {
     pub has_events: bool,
     /// The depths of the stack trace maps.
     pub stack_depths: &'a BTreeSet<u32>,
+    /// Whether there is a per-CPU array [`STAGE_MAP`].
+    pub has_stage: bool,
     /// Bytes of [`COUNTERS_SECTION`]; 0 when there is none.
     pub bss_size: u32,
     /// The script, for line information.
@@ -112,12 +117,22 @@ impl<'a> MapDefinition<'a> {
         Self { symbol, ty: STACK_TRACE, key_size: 4, value_size: 8 * depth, max_entries: STACKS_MAX_ENTRIES, flags: 0 }
     }
 
+    /// The array with each CPU's stage.
+    const STAGE: MapDefinition<'static> = MapDefinition {
+        symbol: STAGE_MAP,
+        ty: PERCPU_ARRAY,
+        key_size: 4,
+        value_size: Stage::SIZE,
+        max_entries: 1,
+        flags: 0,
+    };
+
     fn of(map: &'a MapInfo) -> Self {
         let (ty, flags) = match map.kind {
             MapKind::Hash => (1, NO_PREALLOC),
             MapKind::Array => (2, 0),
             MapKind::PercpuHash => (5, NO_PREALLOC),
-            MapKind::PercpuArray => (6, 0),
+            MapKind::PercpuArray => (PERCPU_ARRAY, 0),
             MapKind::LruHash => (9, 0),
         };
         let &MapInfo { key_size, value_size, max_entries, .. } = map;
@@ -178,6 +193,7 @@ impl<'a> Writer<'a> {
         let stacks: Vec<(u32, String)> = spec.stack_depths.iter().map(|&depth| (depth, stacks_map(depth))).collect();
         let stacks_of = |(depth, symbol)| (MapAddrOf::Stacks { depth }, MapDefinition::stacks(symbol, depth));
         definitions.extend(stacks.iter().map(|(depth, symbol)| stacks_of((*depth, symbol.as_str()))));
+        definitions.extend(spec.has_stage.then_some((MapAddrOf::Stage, MapDefinition::STAGE)));
         if definitions.is_empty() {
             return;
         }
@@ -379,6 +395,7 @@ mod tests {
             maps: &maps,
             has_events: true,
             stack_depths: &BTreeSet::new(),
+            has_stage: false,
             bss_size: 16,
             source: &source,
         };
@@ -430,7 +447,9 @@ mod tests {
             let inst = function.instructions[reloc.slot];
             let expected = match reloc.target {
                 RelocTarget::Map(MapAddrOf::Events) => (BPF_PSEUDO_MAP_FD, 11, 0),
-                RelocTarget::Map(MapAddrOf::Stacks { .. }) => unreachable!("the program takes no stacks"),
+                RelocTarget::Map(MapAddrOf::Stacks { .. } | MapAddrOf::Stage) => {
+                    unreachable!("the program uses neither")
+                }
                 RelocTarget::Map(MapAddrOf::Script(_)) => (BPF_PSEUDO_MAP_FD, 10, 0),
                 RelocTarget::Callback(_) => unreachable!("the program has no loops"),
                 RelocTarget::Counter(offset) => (BPF_PSEUDO_MAP_VALUE, 12, offset as i32),
@@ -485,6 +504,7 @@ mod tests {
             maps: &[page_fault::faults_map()],
             has_events: false,
             stack_depths: &BTreeSet::new(),
+            has_stage: false,
             bss_size: 0,
             source: &page_fault::source(),
         });
@@ -517,6 +537,7 @@ mod tests {
             maps: &[],
             has_events: false,
             stack_depths: &BTreeSet::new(),
+            has_stage: false,
             bss_size: 0,
             source: &source,
         };

@@ -104,7 +104,8 @@ impl MapTable {
     /// The final layouts, in the order of the [`MapRef`]s.
     pub fn into_infos(self) -> Vec<MapInfo> {
         let stacks = (1..=manifest::STACK_DEPTH).map(manifest::stacks_map);
-        let mut symbols: HashSet<String> = stacks.chain([manifest::EVENTS_MAP.to_owned()]).collect();
+        let mut symbols: HashSet<String> =
+            stacks.chain([manifest::EVENTS_MAP, manifest::STAGE_MAP].map(String::from)).collect();
         self.shapes.into_iter().map(|shape| layout(shape, &mut symbols)).collect()
     }
 }
