@@ -156,8 +156,10 @@ impl<'a> Loader<'a> {
     fn create_maps(&mut self) -> Result<(), Failure> {
         for (symbol, map) in &self.object.maps {
             let btf = self.btf.as_ref().map(AsFd::as_fd);
-            let data = MapData::create(map.clone(), symbol, btf)
-                .map_err(|error| Failure::Map { symbol: symbol.clone(), reason: map_reason(&error) })?;
+            let data = MapData::create(map.clone(), symbol, btf).map_err(|error| match aya::util::nr_cpus() {
+                Err((path, error)) => Failure::Cpus { path, error },
+                Ok(_) => Failure::Map { symbol: symbol.clone(), reason: map_reason(&error) },
+            })?;
             self.maps.insert(symbol.clone(), data);
         }
         Ok(())

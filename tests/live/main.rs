@@ -114,6 +114,9 @@ fn bad_input_trials() -> Vec<Trial> {
     trials.push(file("line_of_10_mb", vec![b'a'; 10 << 20], &["line_of_10_mb", "larger than"]));
     trials.push(need::trial("bad_input/without_root", OTHER_USERS, bad_input::without_root));
     trials.push(need::trial("bad_input/without_tracefs", NAMESPACES, bad_input::without_tracefs));
+    trials.push(need::trial("bad_input/without_sysfs", NAMESPACES, bad_input::without_sysfs));
+    trials.push(Trial::test("bad_input/pipe_without_reader", bad_input::pipe_without_reader));
+    trials.push(Trial::test("bad_input/help_to_full_disk", bad_input::help_to_full_disk));
     trials.push(need::trial("unprivileged", BARE_MACHINES, bad_input::unprivileged_work));
     trials
 }

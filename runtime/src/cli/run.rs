@@ -1,7 +1,7 @@
 //! From the command line to the exit code: the order in which everything happens.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use pfscript_compiler::params::ParamSpec;
@@ -178,8 +178,14 @@ impl Stop {
         match self {
             Self::CommandLine(error) => {
                 // Help goes to stdout, where a closed pipe is no failure.
-                let _ = error.print();
-                if error.exit_code() == 0 { DONE } else { WRONG_COMMAND_LINE }
+                let printed = error.print().and_then(|()| io::stdout().flush());
+                match printed {
+                    Err(why) if why.kind() != io::ErrorKind::BrokenPipe => {
+                        said(&format!("cannot write to standard output: {why}"), &[], WRONG_MACHINE)
+                    }
+                    _ if error.exit_code() == 0 => DONE,
+                    _ => WRONG_COMMAND_LINE,
+                }
             }
             Self::NoCode(message) => said(&message, &[], WRONG_COMMAND_LINE),
             Self::NoScript(NoScript::Unreadable { message, help }) => said(&message, &help, WRONG_COMMAND_LINE),
