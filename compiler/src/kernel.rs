@@ -43,6 +43,12 @@ pub trait KernelInfo {
     /// Why they are not to be had.
     fn members(&self, structure: StructId) -> Result<Vec<StructMember>, Unavailable>;
 
+    /// The value of the constant `name` of one of the kernel's enumerations.
+    ///
+    /// # Errors
+    /// Why it is not to be had.
+    fn enumerator(&self, name: &str) -> Result<i128, Unavailable>;
+
     /// The address of what is called `name` in the kernel.
     ///
     /// # Errors

@@ -67,6 +67,10 @@ impl KernelInfo for FixedKernel {
         ])
     }
 
+    fn enumerator(&self, name: &str) -> Result<i128, Unavailable> {
+        if name == "MM_ANONPAGES" { Ok(1) } else { Err(Unavailable::NotFound) }
+    }
+
     fn symbol_address(&self, _: &str) -> Result<u64, Unavailable> {
         Ok(0xffff_ffff_8100_0000)
     }

@@ -9,7 +9,7 @@ use super::{Checked, Checker};
 use crate::catalog::builtins::Source;
 use crate::catalog::functions::{self, Aggregation, FUNCTIONS, FunctionKind, FunctionRow};
 use crate::catalog::helpers::Helper;
-use crate::catalog::{codes, nearest};
+use crate::catalog::{absent, codes, nearest};
 use crate::format;
 use crate::kernel::Unavailable;
 use crate::manifest::{Action, Format, FormatPiece, MapRef, MapValue};
@@ -50,7 +50,9 @@ impl Checker<'_> {
     fn unknown_function<T>(&mut self, callee: &ast::Ident) -> Checked<T> {
         let message = format!("no function is called `{}`", callee.name);
         let mut diagnostic = Diagnostic::error(codes::UNKNOWN_FUNCTION, callee.span, message);
-        if let Some(near) = nearest(&callee.name, FUNCTIONS.iter().map(|row| row.name)) {
+        if let Some(instead) = absent::instead_of(&callee.name) {
+            diagnostic = diagnostic.help(instead);
+        } else if let Some(near) = nearest(&callee.name, FUNCTIONS.iter().map(|row| row.name)) {
             diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
         } else {
             let names: Vec<&str> = FUNCTIONS.iter().map(|row| row.name).collect();

@@ -8,7 +8,7 @@ use super::program::{Expr, ExprKind};
 use super::types::{INT64, Type, UINT64};
 use super::{Checked, Checker, Reported};
 use crate::catalog::builtins::{self, Origin, PT_REGS_CS, Source};
-use crate::catalog::{codes, functions, nearest, probe_kinds};
+use crate::catalog::{absent, codes, functions, nearest, probe_kinds};
 use crate::ir::{BinaryOp, CmpOp};
 use crate::kernel::FieldKind;
 use crate::manifest::AttachSpec;
@@ -52,7 +52,12 @@ impl Checker<'_> {
         if let Some((ty, value)) = self.params.find(name) {
             return Ok(param_constant(ty, &value, span));
         }
-        let Some(builtin) = builtins::find(name) else { return self.unknown_name(name, span) };
+        let Some(builtin) = builtins::find(name) else {
+            return match self.enumerator(name) {
+                Some(value) => Ok(int(value as i64, if value > i64::MAX.into() { UINT64 } else { INT64 }, span)),
+                None => self.unknown_name(name, span),
+            };
+        };
         match (builtin.origin)(&self.probe.attach) {
             Some(origin) => self.builtin(origin, &builtin.ty, span),
             None => {
@@ -84,6 +89,11 @@ impl Checker<'_> {
         }
     }
 
+    /// The value of a constant of the kernel's enumerations, whose names are in capitals.
+    fn enumerator(&self, name: &str) -> Option<i128> {
+        is_in_capitals(name).then(|| self.kernel.enumerator(name).ok()).flatten()
+    }
+
     pub(super) fn unknown_name<T>(&mut self, name: &str, span: Span) -> Checked<T> {
         let mut diagnostic = Diagnostic::error(codes::UNKNOWN_NAME, span, format!("nothing is called `{name}`"));
         let builtins = builtins::BUILTINS
@@ -97,8 +107,15 @@ impl Checker<'_> {
             diagnostic.help(format!("the function is called `{}`", row.syntax))
         } else if name == "args" {
             diagnostic.help("a field of it is written `args.FIELD`")
+        } else if let Some(instead) = absent::instead_of(name) {
+            diagnostic.help(instead)
         } else if let Some(near) = near {
             diagnostic.help(format!("did you mean `{near}`?"))
+        } else if is_in_capitals(name) {
+            diagnostic.help(format!(
+                "constants of the kernel's enumerations are known, macros of C headers are not: write the number, \
+                 or `param {name} = ...;`"
+            ))
         } else {
             diagnostic.help(format!(
                 "a variable is written `${name}`, a map `@{name}`, a parameter is declared with `param {name} = ...;`"
@@ -106,6 +123,10 @@ impl Checker<'_> {
         };
         Err(self.note(diagnostic))
     }
+}
+
+fn is_in_capitals(name: &str) -> bool {
+    !name.contains(|c: char| c.is_ascii_lowercase())
 }
 
 /// The lowest two bits of the code segment are the privilege level: 3 is that of processes.

@@ -49,6 +49,22 @@ impl Btf {
         found.map(|(id, _)| StructId(id))
     }
 
+    /// The value of the constant `name` of an enumeration, the first that has it.
+    pub fn enumerator(&self, name: &str) -> Option<i128> {
+        self.walk().find_map(|(_, _, ty)| match ty.kind() {
+            kind::ENUM => {
+                let found = ty.groups::<2>().find(|&[name_off, _]| self.name_bytes(name_off) == name.as_bytes());
+                found.map(|[_, value]| if ty.flag() { i128::from(value as i32) } else { i128::from(value) })
+            }
+            kind::ENUM64 => {
+                let found = ty.groups::<3>().find(|&[name_off, ..]| self.name_bytes(name_off) == name.as_bytes());
+                let value = found.map(|[_, low, high]| u64::from(high) << 32 | u64::from(low))?;
+                Some(if ty.flag() { i128::from(value as i64) } else { i128::from(value) })
+            }
+            _ => None,
+        })
+    }
+
     /// The members of a structure or union in order of their offset; those of members without
     /// names stand among them.
     pub fn members(&self, id: StructId) -> Option<Vec<StructMember>> {
@@ -221,6 +237,19 @@ mod tests {
     use super::*;
 
     const INT: KernelType = KernelType::Int { bytes: 4, signed: true };
+
+    #[test]
+    fn constants_of_enumerations_have_their_sign() {
+        let mut btf = Writer::new();
+        let names = ["UP", "DOWN", "FAR", "BACK"].map(|name| btf.string(name));
+        btf.add("plain", kind::ENUM << 24 | 1, 4, &[names[0], u32::MAX]);
+        btf.add("signed", 1 << 31 | kind::ENUM << 24 | 1, 4, &[names[1], u32::MAX]);
+        btf.add("wide", kind::ENUM64 << 24 | 2, 8, &[names[2], 1, u32::MAX, names[0], 7, 7]);
+        btf.add("back", 1 << 31 | kind::ENUM64 << 24 | 1, 8, &[names[3], u32::MAX - 1, u32::MAX]);
+        let btf = Btf::parse(btf.finish()).expect("well formed");
+        let found = ["UP", "DOWN", "FAR", "BACK", "plain"].map(|name| btf.enumerator(name));
+        assert_eq!(found, [Some(0xffff_ffff), Some(-1), Some(0xffff_ffff_0000_0001), Some(-2), None]);
+    }
 
     fn sample() -> Vec<u8> {
         let mut btf = Writer::new();

@@ -34,6 +34,7 @@ pub struct Kernel {
     functions: Asked<String, Result<Signature, Unavailable>>,
     raw_tracepoints: Asked<String, Result<Signature, Unavailable>>,
     structures: Asked<String, Result<StructId, Unavailable>>,
+    enumerators: Asked<String, Result<i128, Unavailable>>,
     members: Asked<StructId, Result<Vec<StructMember>, Unavailable>>,
 }
 
@@ -179,6 +180,10 @@ impl KernelInfo for Kernel {
 
     fn members(&self, structure: StructId) -> Result<Vec<StructMember>, Unavailable> {
         self.members.or_ask(structure, || self.btf()?.members(structure).ok_or(Unavailable::NotFound))
+    }
+
+    fn enumerator(&self, name: &str) -> Result<i128, Unavailable> {
+        self.enumerators.or_ask(name.to_owned(), || self.btf()?.enumerator(name).ok_or(Unavailable::NotFound))
     }
 
     fn symbol_address(&self, name: &str) -> Result<u64, Unavailable> {
