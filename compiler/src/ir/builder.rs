@@ -9,7 +9,8 @@ use pfscript_grammar::Span;
 
 use super::entities::{Block, Inst, Value, Variable};
 use super::function::{Function, Type};
-use super::inst::{BinaryOp, BlockCall, CmpOp, InstData};
+use super::inst::{BlockCall, InstData};
+use super::operators::{BinaryOp, CmpOp};
 use crate::catalog::helpers::Helper;
 
 /// A function under construction. Instructions go to the end of the current block.

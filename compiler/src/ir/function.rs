@@ -5,7 +5,8 @@ use pfscript_grammar::Span;
 
 use super::bss::Bss;
 use super::entities::{Block, Inst, StackSlot, Value};
-use super::inst::{BinaryOp, InstData};
+use super::inst::InstData;
+use super::operators::BinaryOp;
 use crate::manifest::{Action, DataType, MapInfo, MapKind, MapRef, MapValue, RecordLayout};
 
 /// The type of an SSA value.
