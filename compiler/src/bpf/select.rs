@@ -16,7 +16,7 @@ use crate::ir::{Block, BlockCall, Function, InstData, StackSlot, Value};
 
 /// Selects instructions for `func`, which must be on the lower level.
 pub fn select(func: &Function) -> VCode {
-    let flow = ControlFlow::of(func);
+    let flow = func.flow();
     let mut selector = Selector::new(func);
     let mut selected = SecondaryMap::new();
     for &block in flow.reverse_post_order.iter().rev() {
@@ -155,7 +155,7 @@ impl<'a> Selector<'a> {
 
     /// An edge out of a branch, split if its destination has other predecessors.
     fn edge(&mut self, flow: &ControlFlow, call: &BlockCall, splits: &mut Vec<Split>) -> (Target, Vec<VReg>) {
-        if flow.predecessors[call.block].len() == 1 {
+        if flow.predecessors(call.block).len() == 1 {
             let args = self.arguments(call);
             return (Target::Block(call.block), args);
         }

@@ -1,10 +1,14 @@
 //! Functions and modules: the tables that the handles index.
 
+use std::cell::OnceCell;
+use std::rc::Rc;
+
 use cranelift_entity::PrimaryMap;
 use pfscript_grammar::Span;
 
 use super::bss::Bss;
 use super::entities::{Block, Inst, StackSlot, Value};
+use super::flow::ControlFlow;
 use super::inst::InstData;
 use super::operators::BinaryOp;
 use crate::manifest::{Action, DataType, MapInfo, MapKind, MapRef, MapValue, RecordLayout};
@@ -85,6 +89,7 @@ pub struct Function {
     pub layout: Vec<Block>,
     /// Whether it is a callback of a helper.
     pub is_callback: bool,
+    flow: OnceCell<Rc<ControlFlow>>,
 }
 
 /// What the helper gives a callback for each element of a map, behind the map itself.
@@ -211,6 +216,7 @@ impl Function {
             slots: PrimaryMap::new(),
             layout: Vec::new(),
             is_callback: false,
+            flow: OnceCell::new(),
         };
         let entry = func.append_block();
         func.append_param(entry, Type::Ptr);
@@ -242,6 +248,16 @@ impl Function {
     /// The context pointer of a program. A callback finds it in its frame.
     pub fn context(&self) -> Value {
         self.blocks[self.entry()].params[0]
+    }
+
+    /// The control flow, looked at once and kept until it changes.
+    pub fn flow(&self) -> Rc<ControlFlow> {
+        self.flow.get_or_init(|| Rc::new(ControlFlow::of(self))).clone()
+    }
+
+    /// To be called by whoever changes where a terminator leads; `verify` finds out who forgets it.
+    pub fn flow_changes(&mut self) {
+        self.flow.take();
     }
 
     /// Adds an empty block at the end of the layout.

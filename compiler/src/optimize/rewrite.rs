@@ -1,8 +1,8 @@
-//! What passes share: values that stand for others.
+//! What passes share: values that stand for others, blocks that nothing reaches.
 
 use cranelift_entity::SecondaryMap;
 
-use crate::ir::{Function, Value};
+use crate::ir::{Function, Inst, Value};
 
 /// Values to be replaced by others, all over a function.
 #[derive(Default)]
@@ -34,9 +34,12 @@ impl Replacements {
         value
     }
 
-    /// Whether no value is to be replaced.
-    pub fn is_empty(&self) -> bool {
-        self.is_empty
+    /// Replaces them in one instruction. That is enough for a pass that visits blocks in reverse
+    /// post-order: definitions come before their uses.
+    pub fn apply_to(&self, func: &mut Function, inst: Inst) {
+        if !self.is_empty {
+            func.insts[inst].data.for_each_operand_mut(|operand| *operand = self.of(*operand));
+        }
     }
 
     /// Replaces them in all instructions.
@@ -45,4 +48,10 @@ impl Replacements {
             func.replace_operands(|value| self.of(value));
         }
     }
+}
+
+/// Takes blocks that no path reaches out of the layout.
+pub fn remove_unreachable(func: &mut Function) {
+    let flow = func.flow();
+    func.layout.retain(|&block| flow.is_reachable(block));
 }

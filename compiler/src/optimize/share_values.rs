@@ -5,34 +5,27 @@
 use std::collections::HashMap;
 
 use super::rewrite::Replacements;
-use crate::ir::flow::ControlFlow;
 use crate::ir::function::Type;
 use crate::ir::{Block, Function, InstData, Value};
 
 /// Shares values along the dominator tree.
 pub fn share_values(func: &mut Function) {
-    let flow = ControlFlow::of(func);
+    let flow = func.flow();
     let mut replacements = Replacements::new();
     let mut seen: HashMap<(InstData, Type), Vec<(Block, Value)>> = HashMap::new();
     for &block in &flow.reverse_post_order {
-        let mut kept = Vec::with_capacity(func.blocks[block].insts.len());
-        for inst in func.blocks[block].insts.clone() {
-            func.insts[inst].data.for_each_operand_mut(|operand| *operand = replacements.of(*operand));
+        let mut insts = std::mem::take(&mut func.blocks[block].insts);
+        insts.retain(|&inst| {
+            replacements.apply_to(func, inst);
             let node = &func.insts[inst];
-            let (Some(result), true) = (node.result, node.data.is_shareable()) else {
-                kept.push(inst);
-                continue;
-            };
+            let (Some(result), true) = (node.result, node.data.is_shareable()) else { return true };
             let places = seen.entry((node.data.clone(), func.ty(result))).or_default();
             match places.iter().find(|(earlier, _)| flow.dominates(*earlier, block)) {
                 Some(&(_, value)) => replacements.replace(result, value),
-                None => {
-                    places.push((block, result));
-                    kept.push(inst);
-                }
+                None => places.push((block, result)),
             }
-        }
-        func.blocks[block].insts = kept;
+            places.last() == Some(&(block, result))
+        });
+        func.blocks[block].insts = insts;
     }
-    replacements.apply(func);
 }

@@ -12,6 +12,7 @@ mod known;
 mod records;
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use cranelift_entity::SecondaryMap;
 use pfscript_grammar::Span;
@@ -27,7 +28,7 @@ use crate::manifest::{CounterKind, DataType, Member};
 
 /// Expands all upper-level instructions.
 pub fn expand(func: &mut Function, tables: &mut Tables) {
-    let flow = ControlFlow::of(func);
+    let flow = func.flow();
     let layout = std::mem::take(&mut func.layout);
     let destinations = bytes::destinations(func, &layout);
     let uses = {
@@ -55,8 +56,9 @@ pub fn expand(func: &mut Function, tables: &mut Tables) {
     for block in layout {
         expander.block(block);
     }
-    let replacements = std::mem::take(&mut expander.replacements);
+    let replacements = expander.replacements;
     replacements.apply(func);
+    func.flow_changes();
 }
 
 struct Expander<'a> {
@@ -66,7 +68,7 @@ struct Expander<'a> {
     current: Block,
     /// The block that is being expanded, and the control flow as it was before.
     origin: Block,
-    flow: ControlFlow,
+    flow: Rc<ControlFlow>,
     /// Elements looked up so far.
     elements: Vec<KnownElement>,
     /// What may make elements.
