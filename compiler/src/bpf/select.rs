@@ -10,6 +10,7 @@ use cranelift_entity::SecondaryMap;
 use pfscript_grammar::Span;
 
 use super::arrange::arrange;
+use super::split_webs::split_webs;
 use super::vcode::{Operand, VCode, VInst, VOp, VReg};
 use crate::ir::flow::ControlFlow;
 use crate::ir::{Block, BlockCall, Function, InstData, StackSlot, Value};
@@ -22,7 +23,9 @@ pub fn select(func: &Function) -> VCode {
     for &block in flow.reverse_post_order.iter().rev() {
         selected[block] = Some(selector.block(&flow, block));
     }
-    arrange(func, &flow, selected, selector.vreg_count, selector.frame_bytes)
+    let mut code = arrange(func, &flow, selected, selector.vreg_count, selector.frame_bytes);
+    split_webs(&mut code);
+    code
 }
 
 /// Where an edge of a selected block leads, before blocks have their final numbers.

@@ -21,6 +21,13 @@ use crate::ir::inst::MapAddrOf;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct VReg(pub u32);
 
+impl VReg {
+    /// Its place in a table of all registers.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// A block of a [`VCode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct VBlock(pub u32);
@@ -242,6 +249,12 @@ impl VInst {
     pub fn entry(params: &[Option<VReg>], span: Span) -> Self {
         let given = |(index, param): (usize, &Option<VReg>)| Some(Operand::writes_in((*param)?, Reg::argument(index)));
         Self { op: VOp::Entry, operands: params.iter().enumerate().filter_map(given).collect(), span }
+    }
+
+    /// A copy of all of a register.
+    pub fn mov(from: VReg, to: VReg, span: Span) -> Self {
+        let op = VOp::Mov { width: Width::W64 };
+        Self { op, operands: vec![Operand::reads(from), Operand::writes(to)], span }
     }
 
     /// A helper call.
