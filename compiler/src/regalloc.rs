@@ -178,10 +178,13 @@ impl<'a> Adapter<'a> {
     }
 }
 
-/// The numbers of virtual registers: those that live longest come last. regalloc2 goes through them
-/// in the order of their numbers, and clears for each a table that has grown as large as the
-/// longest life so far: with a long one first that is the square of the code's length.
+/// The numbers of virtual registers: those of [`VCode`], but that long lives come last. regalloc2
+/// goes through registers in the order of their numbers, and clears for each a table that has grown
+/// as large as the longest life so far: with a long one first that is the square of the code's length.
 struct Numbers(Vec<usize>);
+
+/// Lives over more blocks than this are long.
+const LONG: usize = 64;
 
 impl Numbers {
     fn of(code: &VCode) -> Self {
@@ -194,7 +197,8 @@ impl Numbers {
             }
         }
         let mut order: Vec<usize> = (0..lives.len()).collect();
-        order.sort_by_key(|&vreg| lives[vreg].map(|(first, last)| last - first));
+        let length = |vreg: usize| lives[vreg].map(|(first, last)| last - first);
+        order.sort_by_key(|&vreg| length(vreg).filter(|&length| length > LONG));
         let mut numbers = vec![0; order.len()];
         order.into_iter().enumerate().for_each(|(number, vreg)| numbers[vreg] = number);
         Self(numbers)
