@@ -216,7 +216,7 @@ impl Numbers {
         let constraint = match of.constraint {
             Constraint::Any => OperandConstraint::Reg,
             Constraint::Fixed(reg) => OperandConstraint::FixedReg(preg(reg)),
-            Constraint::SameAs(index) => OperandConstraint::Reuse(index),
+            Constraint::SameAs(index) => OperandConstraint::Reuse(index.into()),
         };
         let (kind, position) = match of.access {
             Access::Use => (OperandKind::Use, OperandPos::Early),

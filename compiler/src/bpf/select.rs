@@ -172,7 +172,7 @@ impl<'a> Selector<'a> {
 
     /// Appends an instruction to those of the present one.
     pub(super) fn emit<const N: usize>(&mut self, op: VOp, operands: [Operand; N]) {
-        self.push(VInst { op, operands: operands.to_vec(), span: self.span });
+        self.push(VInst { op, operands: operands.into_iter().collect(), span: self.span });
     }
 
     /// Appends an instruction whose number of operands varies.

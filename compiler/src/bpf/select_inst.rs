@@ -1,8 +1,10 @@
 //! The patterns: what one instruction of the IR becomes.
 
+use smallvec::smallvec;
+
 use super::inst::{AluOp, Cond, Size, Width};
 use super::select::Selector;
-use super::vcode::{Base, Operand, VInst, VOp, VReg};
+use super::vcode::{Base, Operand, Operands, VInst, VOp, VReg};
 use crate::ir::{BinaryOp, CmpOp, InstData, Value};
 
 /// A comparison as the target has it.
@@ -183,11 +185,11 @@ impl Selector<'_> {
         }
     }
 
-    fn operands(&mut self, left: Value, right: Right) -> (Vec<Operand>, Option<i32>) {
+    fn operands(&mut self, left: Value, right: Right) -> (Operands, Option<i32>) {
         let left = Operand::reads(self.reg(left));
         match right {
-            Right::Value(right) => (vec![left, Operand::reads(self.reg(right))], None),
-            Right::Imm(imm) => (vec![left], Some(imm)),
+            Right::Value(right) => (smallvec![left, Operand::reads(self.reg(right))], None),
+            Right::Imm(imm) => (smallvec![left], Some(imm)),
         }
     }
 
@@ -313,7 +315,7 @@ impl Selector<'_> {
 
     fn atomic_add(&mut self, value: Value, address: (Value, i16), result: Option<Value>) {
         let (base, offset, base_operand) = self.address(address);
-        let mut operands = vec![Operand::reads(self.reg(value))];
+        let mut operands: Operands = smallvec![Operand::reads(self.reg(value))];
         operands.extend(base_operand);
         let op = match result {
             Some(result) => {
@@ -326,19 +328,19 @@ impl Selector<'_> {
     }
 
     /// Where an address is: stack slots relative to the frame pointer, all else in a register.
-    fn address(&mut self, (base, offset): (Value, i16)) -> (Base, i32, Vec<Operand>) {
+    fn address(&mut self, (base, offset): (Value, i16)) -> (Base, i32, Operands) {
         let offset = i32::from(offset);
         match self.func.def(base) {
             Some(&InstData::StackAddr { slot, offset: start }) => {
-                (Base::Frame, self.frame_offset(slot, start) + offset, Vec::new())
+                (Base::Frame, self.frame_offset(slot, start) + offset, Operands::new())
             }
             Some(&InstData::PtrAdd { base: pointer, offset: more }) => {
                 let sum =
                     self.func.constant(more).and_then(|more| i16::try_from(more.checked_add(offset.into())?).ok());
                 let (base, offset) = sum.map_or((base, offset), |sum| (pointer, i32::from(sum)));
-                (Base::Operand, offset, vec![Operand::reads(self.reg(base))])
+                (Base::Operand, offset, smallvec![Operand::reads(self.reg(base))])
             }
-            _ => (Base::Operand, offset, vec![Operand::reads(self.reg(base))]),
+            _ => (Base::Operand, offset, smallvec![Operand::reads(self.reg(base))]),
         }
     }
 

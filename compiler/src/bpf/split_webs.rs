@@ -49,7 +49,7 @@ impl Webs {
         for inst in &code.insts[data.insts.clone()] {
             for operand in &inst.operands {
                 if let Constraint::SameAs(other) = operand.constraint {
-                    self.join(operand.vreg, self.current(inst.operands[other].vreg));
+                    self.join(operand.vreg, self.current(inst.operands[usize::from(other)].vreg));
                 }
             }
         }
@@ -119,12 +119,12 @@ impl Webs {
 mod tests {
     use pfscript_grammar::Span;
 
-    use super::super::vcode::{Edge, VBlock, VBlockData, VOp};
+    use super::super::vcode::{Edge, Operands, VBlock, VBlockData, VOp};
     use super::*;
 
     /// `count` blocks one after another, each of which gives its parameter to the next.
     fn chain(count: u32) -> VCode {
-        let jump = |_| VInst { op: VOp::Jump, operands: Vec::new(), span: Span::default() };
+        let jump = |_| VInst { op: VOp::Jump, operands: Operands::new(), span: Span::default() };
         let block = |index: u32| VBlockData {
             insts: index as usize..index as usize + 1,
             params: vec![VReg(index)],

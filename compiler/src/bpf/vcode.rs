@@ -11,6 +11,7 @@
 use std::ops::Range;
 
 use pfscript_grammar::Span;
+use smallvec::{SmallVec, smallvec};
 
 use super::inst::{AluOp, Cond, Size, Width};
 use super::regs::{R0, Reg};
@@ -170,7 +171,7 @@ pub enum Constraint {
     /// In this register.
     Fixed(Reg),
     /// In the register of the operand of this index.
-    SameAs(usize),
+    SameAs(u8),
 }
 
 /// What happens to an operand, and when.
@@ -227,13 +228,16 @@ impl Operand {
     }
 }
 
+/// The operands of an instruction; only calls have more than three.
+pub type Operands = SmallVec<[Operand; 3]>;
+
 /// An instruction.
 #[derive(Clone, Debug)]
 pub struct VInst {
     /// What it does.
     pub op: VOp,
     /// Its operands, in the order that `op` documents.
-    pub operands: Vec<Operand>,
+    pub operands: Operands,
     /// The place in the script that it comes from.
     pub span: Span,
 }
@@ -254,7 +258,7 @@ impl VInst {
     /// A copy of all of a register.
     pub fn mov(from: VReg, to: VReg, span: Span) -> Self {
         let op = VOp::Mov { width: Width::W64 };
-        Self { op, operands: vec![Operand::reads(from), Operand::writes(to)], span }
+        Self { op, operands: smallvec![Operand::reads(from), Operand::writes(to)], span }
     }
 
     /// A helper call.

@@ -65,6 +65,11 @@ impl ControlFlow {
         self.is_reachable(dominator) && self.is_reachable(block) && outer_first <= first && last <= outer_last
     }
 
+    /// Whether in reverse post-order all that `dominator` dominates comes before `block`.
+    pub fn is_left_behind(&self, dominator: Block, block: Block) -> bool {
+        self.position[block] > Some(self.dominators().last[dominator])
+    }
+
     /// Whether both are of the same graph.
     pub fn is_same_graph(&self, other: &Self) -> bool {
         let same_predecessors = |&block: &Block| self.predecessors(block) == other.predecessors(block);
@@ -131,13 +136,15 @@ struct DominatorTree {
     /// First and last moment of each block in a walk of the tree: with these `dominates` is two
     /// comparisons.
     times: SecondaryMap<Block, (u32, u32)>,
+    /// The last position of what each block dominates.
+    last: SecondaryMap<Block, u32>,
 }
 
 impl DominatorTree {
     /// Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm".
     fn of(flow: &ControlFlow) -> Self {
         let (&entry, others) = flow.reverse_post_order.split_first().expect("the entry is reachable");
-        let mut tree = Self { immediate: SecondaryMap::new(), times: SecondaryMap::new() };
+        let mut tree = Self { immediate: SecondaryMap::new(), times: SecondaryMap::new(), last: SecondaryMap::new() };
         tree.immediate[entry] = entry.into();
         let mut changed = true;
         while changed {
@@ -149,7 +156,17 @@ impl DominatorTree {
             }
         }
         tree.number(entry, others);
+        tree.note_last_positions(&flow.reverse_post_order);
         tree
+    }
+
+    fn note_last_positions(&mut self, blocks: &[Block]) {
+        for (position, &block) in blocks.iter().enumerate().rev() {
+            let last = self.last[block].max(position as u32);
+            let parent = self.immediate[block].expect("a reachable block has a dominator");
+            self.last[block] = last;
+            self.last[parent] = self.last[parent].max(last);
+        }
     }
 
     fn common_dominator_of_predecessors(&self, flow: &ControlFlow, block: Block) -> PackedOption<Block> {

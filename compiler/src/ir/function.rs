@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use cranelift_entity::PrimaryMap;
 use pfscript_grammar::Span;
+use rustc_hash::FxHashSet;
 
 use super::bss::Bss;
 use super::entities::{Block, Inst, StackSlot, Value};
@@ -137,9 +138,9 @@ pub struct Tables {
     /// How many values of a key a per-CPU map holds; 0 when no program wants to know.
     pub possible_cpus: u32,
     /// Maps to which nothing is done but small positive additions and deletions.
-    pub growing: Vec<MapRef>,
+    pub growing: FxHashSet<MapRef>,
     /// Maps from which something is removed: by `delete` or `clear`.
-    pub shrinking: Vec<MapRef>,
+    pub shrinking: FxHashSet<MapRef>,
 }
 
 /// Additions below this make a map a growing one.

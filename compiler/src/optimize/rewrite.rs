@@ -1,8 +1,13 @@
-//! What passes share: values that stand for others, blocks that nothing reaches.
+//! What passes share: values that stand for others, what is known where, blocks that nothing reaches.
+
+use std::hash::Hash;
+use std::rc::Rc;
 
 use cranelift_entity::SecondaryMap;
+use rustc_hash::FxHashMap;
 
-use crate::ir::{Function, Inst, Value};
+use crate::ir::flow::ControlFlow;
+use crate::ir::{Block, Function, Inst, Value};
 
 /// Values to be replaced by others, all over a function.
 #[derive(Default)]
@@ -47,6 +52,37 @@ impl Replacements {
         if !self.is_empty {
             func.replace_operands(|value| self.of(value));
         }
+    }
+}
+
+/// What was noted in blocks and holds in all that they dominate. For passes that visit blocks in
+/// reverse post-order: what can never be found again is forgotten, so that finding takes no longer
+/// the longer the function is.
+pub struct Noted<K, T> {
+    flow: Rc<ControlFlow>,
+    entries: FxHashMap<K, Vec<(Block, T)>>,
+}
+
+impl<K: Hash + Eq, T> Noted<K, T> {
+    /// Nothing is known.
+    pub fn new(flow: Rc<ControlFlow>) -> Self {
+        Self { flow, entries: FxHashMap::default() }
+    }
+
+    /// From the end of `block` on, `it` is known of `key`.
+    pub fn note(&mut self, key: K, block: Block, it: T) {
+        self.entries.entry(key).or_default().push((block, it));
+    }
+
+    /// What is known of `key` in `block`, in the order in which it was noted.
+    pub fn find(&mut self, key: &K, block: Block) -> impl Iterator<Item = &T> {
+        let flow = &self.flow;
+        let entries = self.entries.get_mut(key);
+        let known = entries.map(|entries| {
+            entries.retain(|&(origin, _)| !flow.is_left_behind(origin, block));
+            entries.iter().filter(move |&&(origin, _)| flow.dominates(origin, block)).map(|(_, it)| it)
+        });
+        known.into_iter().flatten()
     }
 }
 
