@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use aya::maps::MapData;
 use pfscript_compiler::Artifact;
-use pfscript_compiler::manifest::{AttachSpec, COUNTERS_SECTION, MapRef};
+use pfscript_compiler::manifest::{AttachSpec, COUNTERS_SECTION};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -27,49 +27,13 @@ use crate::event::horizon::Horizon;
 use crate::event::lost::Losses;
 use crate::event::order::Orderer;
 use crate::event::poll::{Pace, Rings};
+use crate::event::stage::Stages;
 use crate::failure::{Failure, PassedOver};
 use crate::kernel::Kernel;
 use crate::load::{LoadedProgram, LoadedTarget, Loader};
+use crate::sink::Sink;
 use crate::sys::map::RawMap;
 use crate::sys::{self, Refused};
-
-/// Where a session's findings go.
-pub trait Sink {
-    /// A record of a layout whose action is `Emit` or `Printf`, `bytes` being exactly its size.
-    ///
-    /// # Errors
-    /// Writing failed; a broken pipe ends the session quietly.
-    fn record(&mut self, layout: usize, bytes: &[u8]) -> io::Result<()>;
-
-    /// Prints a map: by `print()`, or at the end. `top` and `div` are those of `print()`.
-    ///
-    /// # Errors
-    /// As [`Sink::record`].
-    fn map(&mut self, map: MapRef, data: &MapData, top: Option<u64>, div: Option<u64>) -> io::Result<()>;
-
-    /// The map that stacks in records and maps refer to, if there is one; called once before all else.
-    ///
-    /// # Errors
-    /// It cannot be kept.
-    fn stacks(&mut self, _map: Option<&MapData>) -> io::Result<()> {
-        Ok(())
-    }
-
-    /// The maps that are printed at the end follow; called before the first of them, if there is one.
-    fn remaining_maps(&mut self) {}
-
-    /// Everything that has happened up to now was handed over: show it.
-    ///
-    /// # Errors
-    /// As [`Sink::record`].
-    fn flush(&mut self) -> io::Result<()>;
-
-    /// Something that the user must know.
-    fn warn(&mut self, text: &str);
-
-    /// Something that is shown with `-v`.
-    fn note(&mut self, text: &str);
-}
 
 /// Something to wait for, with the exit code that it gives.
 pub type Until = Pin<Box<dyn Future<Output = i32>>>;
@@ -129,6 +93,7 @@ struct Session<'a> {
     cpus: Vec<u32>,
     rings: Rings,
     orderer: Orderer,
+    stages: Option<Stages<'a>>,
     /// Up to when all records are known to have been in the buffers before the next look.
     horizon: u64,
     losses: Losses,
@@ -197,6 +162,7 @@ impl<'a> Session<'a> {
             Some(events) => Rings::open(events, &cpus, settings.buffer_pages)?,
             None => Rings::none(),
         };
+        let stages = loader.stage().map(|(map, program)| Stages::new(map, &program, &cpus)).transpose()?;
         sink.stacks(loader.stacks())?;
         Ok(Self {
             artifact,
@@ -205,6 +171,7 @@ impl<'a> Session<'a> {
             cpus,
             rings,
             orderer: Orderer::new(&manifest.records),
+            stages,
             horizon: 0,
             losses: Losses::new(manifest),
             begin,
@@ -293,8 +260,8 @@ impl<'a> Session<'a> {
             if let ControlFlow::Break(ending) = self.look(&mut pace)? {
                 return Ok(ending);
             }
-            if self.orderer.is_holding() {
-                horizon.advance();
+            if self.orderer.is_holding() || self.stages.as_ref().is_some_and(Stages::are_armed) {
+                horizon.advance(|| self.stages.as_mut().map(Stages::fetch).unwrap_or_default());
             }
             if self.is_interrupted.load(Ordering::Relaxed) {
                 return Ok(Ending::Outside(0));
@@ -338,7 +305,11 @@ impl<'a> Session<'a> {
     }
 
     fn drain(&mut self) {
+        let before = self.orderer.arena().entries.len();
         let dropped = self.rings.drain(self.orderer.arena());
+        if let Some(stages) = &mut self.stages {
+            stages.saw(self.orderer.arena().entries.len() - before);
+        }
         self.losses.dropped_by_buffers(dropped);
         if self.losses.has_counters()
             && let Some(bss) = self.counters.as_mut().and_then(Counters::read)
@@ -370,6 +341,9 @@ impl<'a> Session<'a> {
         if programs_matter {
             // What still runs may have a record to send. Without a barrier it has had the time.
             let _ = sys::process::wait_for_programs();
+        }
+        if let Some(stages) = &mut self.stages {
+            stages.take_rest(self.orderer.arena())?;
         }
         if matches!(ending, Ending::Outside(_))
             && let ControlFlow::Break(earlier) = self.look_at_everything()?

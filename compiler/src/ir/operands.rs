@@ -24,7 +24,8 @@ macro_rules! visit_operands {
             | InstData::LoadBytes { base: value, .. }
             | InstData::ReadStr { addr: value, .. }
             | InstData::ReadInt { addr: value, .. }
-            | InstData::SlotStore { value, .. } => $visit(value),
+            | InstData::SlotStore { value, .. }
+            | InstData::FlushStage { arm: value } => $visit(value),
             InstData::PtrAdd { base: first, offset: second }
             | InstData::Store { value: first, base: second, .. }
             | InstData::FetchAdd { value: first, base: second, .. }

@@ -183,5 +183,6 @@ fn is_upper(data: &InstData) -> bool {
             | InstData::MapDelete { .. }
             | InstData::MapAggregate { .. }
             | InstData::Output { .. }
+            | InstData::FlushStage { .. }
     )
 }

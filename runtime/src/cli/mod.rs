@@ -3,6 +3,9 @@
 pub mod args;
 pub mod explain;
 pub mod list;
+pub mod options;
 pub mod report;
 pub mod run;
+pub mod scan;
 pub mod script;
+pub mod values;

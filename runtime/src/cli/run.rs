@@ -10,11 +10,12 @@ use pfscript_grammar::{Diagnostic, SourceFile, Span, ast, parse, print_ast};
 
 use crate::cli::args::{self, Args, Mode};
 use crate::cli::report;
+use crate::cli::scan::scan;
 use crate::cli::script::{self, NoScript};
-use crate::cli::{explain, list};
+use crate::cli::{explain, list, options};
 use crate::failure::Failure;
 use crate::kernel::Kernel;
-use crate::output::{Destination, Output, Verbosity};
+use crate::output::{Destination, Output, Remark, Remarks, Verbosity};
 use crate::session::{self, Settings};
 use crate::sys::page_size;
 
@@ -49,7 +50,7 @@ pub fn run(words: &[OsString]) -> u8 {
 }
 
 fn attempt(words: &[OsString]) -> Result<u8, Stop> {
-    let scan = args::scan(words);
+    let scan = scan(words);
     let source = script::read(&scan.script).map_err(Stop::NoScript)?;
     let (script, params) = or_wrong(&source, read_params(&source))?;
     let args = args::parse(words, &scan, source.name(), &params).map_err(Stop::CommandLine)?;
@@ -83,7 +84,7 @@ fn attempt(words: &[OsString]) -> Result<u8, Stop> {
 fn read_params(source: &SourceFile) -> Result<(ast::Script, Vec<ParamSpec>), Vec<Diagnostic>> {
     let script = parse(source)?;
     let params = declared_params(&script)?;
-    match args::clashing(&params) {
+    match options::clashing(&params) {
         Some(param) => Err(vec![clash(&script, param)]),
         None => Ok((script, params)),
     }
@@ -118,7 +119,7 @@ fn warn(source: &SourceFile, artifact: &Artifact, args: &Args) {
 fn trace(source: &SourceFile, artifact: &Artifact, kernel: &Kernel, args: &Args) -> Result<u8, Stop> {
     let to = destination(args.output.as_ref())?;
     let duplicate = to.duplicate().map_err(Stop::Unopened)?;
-    let mut output = Output::new(&artifact.manifest, args.form, to, args.verbosity);
+    let mut output = Output::new(&artifact.manifest, args.form, to, remarks(args.verbosity));
     let settings = Settings {
         duration: args.duration,
         max_events: args.max_events,
@@ -131,6 +132,15 @@ fn trace(source: &SourceFile, artifact: &Artifact, kernel: &Kernel, args: &Args)
         Ok(code) => Ok(code as u8),
         Err(failure) => Err(Stop::Machine(Box::new(source.clone()), failure)),
     }
+}
+
+/// Remarks on stderr: warnings always, notes with `-v`.
+fn remarks(verbosity: Verbosity) -> Remarks {
+    Box::new(move |remark, text| match remark {
+        Remark::Warning => report::warning(text),
+        Remark::Note if verbosity == Verbosity::Verbose => report::note(text),
+        Remark::Note => {}
+    })
 }
 
 fn destination(output: Option<&PathBuf>) -> Result<Destination, Stop> {

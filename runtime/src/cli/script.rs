@@ -7,7 +7,7 @@ use std::path::Path;
 
 use pfscript_grammar::{MAX_SCRIPT_BYTES, SourceFile};
 
-use crate::cli::args::ScriptRef;
+use crate::cli::scan::ScriptRef;
 
 /// The scripts that are part of the binary: name and text. The first is run when none is named.
 pub const BUILT_IN: &[(&str, &str)] = &[

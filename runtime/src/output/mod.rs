@@ -6,13 +6,13 @@
 
 pub mod context;
 pub mod csv;
-pub mod datum;
 pub mod histogram;
 pub mod json;
 pub mod printf;
 pub mod table;
 pub mod text;
 pub mod time;
+pub mod value;
 
 #[cfg(test)]
 mod sample;
@@ -26,12 +26,10 @@ use std::path::Path;
 use aya::maps::MapData;
 use pfscript_compiler::manifest::{Action, Format, Manifest, MapInfo, MapRef, RecordLayout};
 
-use crate::cli::report;
-use crate::event::decode;
+use crate::datum::{Datum, decode};
 use crate::maps::{self, Row};
 use crate::output::context::Context;
-use crate::output::datum::Datum;
-use crate::session::Sink;
+use crate::sink::Sink;
 use crate::symbols::stacks::Stacks;
 use crate::sys;
 use crate::sys::map::RawMap;
@@ -108,6 +106,18 @@ pub enum Verbosity {
     Verbose,
 }
 
+/// Something to be said beside the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remark {
+    /// What the user must know.
+    Warning,
+    /// What is shown with `-v`.
+    Note,
+}
+
+/// Says remarks, or leaves them unsaid.
+pub type Remarks = Box<dyn FnMut(Remark, &str)>;
+
 /// The destination of the data.
 pub struct Destination {
     file: File,
@@ -183,18 +193,18 @@ pub struct Output<'a> {
     context: Context,
     buffer: Vec<u8>,
     to: Destination,
-    verbosity: Verbosity,
+    remarks: Remarks,
 }
 
 impl<'a> Output<'a> {
     /// An output of the records and maps of `manifest`.
-    pub fn new(manifest: &'a Manifest, form: FormName, to: Destination, verbosity: Verbosity) -> Self {
+    pub fn new(manifest: &'a Manifest, form: FormName, to: Destination, remarks: Remarks) -> Self {
         let form: Box<dyn Form> = match form {
             FormName::Table => Box::new(table::Table::new(&manifest.records)),
             FormName::Json => Box::new(json::Json::default()),
             FormName::Csv => Box::new(csv::Csv::new(&manifest.records)),
         };
-        Self { manifest, form, context: Context::default(), buffer: Vec::new(), to, verbosity }
+        Self { manifest, form, context: Context::default(), buffer: Vec::new(), to, remarks }
     }
 
     /// Writes out what may not wait: each line on a terminal, a full buffer elsewhere.
@@ -251,13 +261,11 @@ impl Sink for Output<'_> {
     }
 
     fn warn(&mut self, text: &str) {
-        report::warning(text);
+        (self.remarks)(Remark::Warning, text);
     }
 
     fn note(&mut self, text: &str) {
-        if self.verbosity == Verbosity::Verbose {
-            report::note(text);
-        }
+        (self.remarks)(Remark::Note, text);
     }
 }
 
@@ -283,7 +291,7 @@ mod tests {
     fn a_drain_is_written_once_it_is_flushed() {
         let (path, manifest) = (scratch("drain"), manifest());
         let to = Destination::file(&path).expect("a new file");
-        let mut output = Output::new(&manifest, FormName::Table, to, Verbosity::Normal);
+        let mut output = Output::new(&manifest, FormName::Table, to, Box::new(|_, _| {}));
         let record = sample::fault_record(3, "x", 9);
         output.record(0, &record).expect("buffered");
         output.record(1, &record).expect("buffered");
@@ -299,7 +307,7 @@ mod tests {
         let layout = RecordLayout { action, fields: Vec::new(), ..sample::total() };
         let (path, manifest) = (scratch(name), Manifest { records: vec![layout], ..Manifest::default() });
         let to = Destination::file(&path).expect("a new file");
-        let mut output = Output::new(&manifest, form, to, Verbosity::Normal);
+        let mut output = Output::new(&manifest, form, to, Box::new(|_, _| {}));
         output.record(0, &sample::fault_record(3, "x", 9)).and_then(|()| output.flush()).expect("written");
         let text = std::fs::read_to_string(&path).expect("text");
         std::fs::remove_file(&path).expect("it exists");
@@ -327,7 +335,7 @@ mod tests {
     #[test]
     fn a_full_disk_is_reported_with_the_files_name() {
         let (manifest, full) = (manifest(), Destination::file(Path::new("/dev/full")).expect("it opens"));
-        let mut output = Output::new(&manifest, FormName::Table, full, Verbosity::Normal);
+        let mut output = Output::new(&manifest, FormName::Table, full, Box::new(|_, _| {}));
         output.record(1, &sample::fault_record(3, "x", 9)).expect("buffered");
         let error = output.flush().expect_err("full");
         assert!(error.to_string().starts_with("cannot write to /dev/full: No space left"), "{error}");
