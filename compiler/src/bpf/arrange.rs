@@ -24,7 +24,8 @@ pub(super) fn arrange(
     let pieces = pieces(&flow.reverse_post_order, &selected);
     let numbers = Numbers::of(&pieces);
     let layout = layout(func, &selected).iter().map(|&piece| numbers.of_piece(piece)).collect();
-    let code = VCode { insts: Vec::new(), blocks: Vec::with_capacity(pieces.len()), layout, vreg_count, frame_bytes };
+    let (insts, blocks) = (Vec::new(), Vec::with_capacity(pieces.len()));
+    let code = VCode { insts, blocks, loads: Vec::new(), layout, vreg_count, frame_bytes };
     let mut arrangement = Arrangement { selected, numbers, code };
     pieces.into_iter().for_each(|piece| arrangement.append(piece));
     link_predecessors(&mut arrangement.code);

@@ -11,7 +11,7 @@ use pfscript_grammar::Span;
 
 use super::arrange::arrange;
 use super::split_webs::split_webs;
-use super::vcode::{Operand, VCode, VInst, VOp, VReg};
+use super::vcode::{Load, Operand, VCode, VInst, VOp, VReg};
 use crate::ir::flow::ControlFlow;
 use crate::ir::{Block, BlockCall, Function, InstData, StackSlot, Value};
 
@@ -24,6 +24,7 @@ pub fn select(func: &Function) -> VCode {
         selected[block] = Some(selector.block(&flow, block));
     }
     let mut code = arrange(func, &flow, selected, selector.vreg_count, selector.frame_bytes);
+    code.loads = selector.loads;
     split_webs(&mut code);
     code
 }
@@ -67,6 +68,7 @@ pub(super) struct Selector<'a> {
     vreg_count: u32,
     frame: SecondaryMap<StackSlot, Option<i32>>,
     frame_bytes: u32,
+    pub(super) loads: Vec<Load>,
     /// Instructions for the instruction being selected, front to back.
     group: Vec<VInst>,
     span: Span,
@@ -81,6 +83,7 @@ impl<'a> Selector<'a> {
             vreg_count: 0,
             frame: SecondaryMap::new(),
             frame_bytes: 0,
+            loads: Vec::new(),
             group: Vec::new(),
             span: Span::default(),
         }
@@ -210,17 +213,31 @@ impl<'a> Selector<'a> {
 
     /// A register with `value` in it, for an instruction that follows.
     pub(super) fn reg(&mut self, value: Value) -> VReg {
-        let op = match self.func.def(value) {
-            Some(&InstData::Iconst { imm }) => VOp::LoadImm { imm },
-            Some(&InstData::StackAddr { slot, offset }) => VOp::FrameAddr { offset: self.frame_offset(slot, offset) },
-            Some(&InstData::MapAddr { map }) => VOp::MapAddr { map },
-            Some(&InstData::CounterAddr { offset }) => VOp::CounterAddr { offset },
-            Some(&InstData::CallbackAddr { callback }) => VOp::CallbackAddr { callback },
-            _ => return self.home(value),
-        };
+        let Some(op) = self.load_of(value) else { return self.home(value) };
         let vreg = self.fresh();
         self.emit(op, [Operand::writes(vreg)]);
         vreg
+    }
+
+    /// Whether `value` is a constant or the address of something fixed.
+    pub(super) fn is_fixed(&self, value: Value) -> bool {
+        use InstData::{CallbackAddr, CounterAddr, Iconst, MapAddr, StackAddr};
+        let fixed = |data: &InstData| {
+            matches!(data, Iconst { .. } | StackAddr { .. } | MapAddr { .. } | CounterAddr { .. } | CallbackAddr { .. })
+        };
+        self.func.def(value).is_some_and(fixed)
+    }
+
+    /// What loads `value`, if it is a constant or the address of something fixed.
+    pub(super) fn load_of(&mut self, value: Value) -> Option<VOp> {
+        Some(match *self.func.def(value)? {
+            InstData::Iconst { imm } => VOp::LoadImm { imm },
+            InstData::StackAddr { slot, offset } => VOp::FrameAddr { offset: self.frame_offset(slot, offset) },
+            InstData::MapAddr { map } => VOp::MapAddr { map },
+            InstData::CounterAddr { offset } => VOp::CounterAddr { offset },
+            InstData::CallbackAddr { callback } => VOp::CallbackAddr { callback },
+            _ => return None,
+        })
     }
 
     /// [`Selector::reg`] of each.

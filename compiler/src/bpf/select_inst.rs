@@ -3,8 +3,10 @@
 use smallvec::smallvec;
 
 use super::inst::{AluOp, Cond, Size, Width};
+use super::regs::{R0, Reg};
 use super::select::Selector;
-use super::vcode::{Base, Operand, Operands, VInst, VOp, VReg};
+use super::vcode::{Base, Load, Loads, Operand, Operands, VInst, VOp, VReg};
+use crate::catalog::helpers::Helper;
 use crate::ir::{BinaryOp, CmpOp, InstData, Value};
 
 /// A comparison as the target has it.
@@ -63,11 +65,7 @@ impl Selector<'_> {
                 self.atomic_add(*value, (*base, *offset), wanted);
             }
             InstData::AtomicAdd { value, base, offset } => self.atomic_add(*value, (*base, *offset), None),
-            InstData::Call { helper, args } => {
-                let args = self.regs(args);
-                let wanted = result.filter(|&result| self.is_wanted(result)).map(|result| self.home(result));
-                self.push(VInst::call(*helper, &args, wanted, self.span()));
-            }
+            InstData::Call { helper, args } => self.call(*helper, args, result),
             _ => unreachable!("the upper level and terminators do not come here: {data:?}"),
         }
     }
@@ -311,6 +309,24 @@ impl Selector<'_> {
             }
             _ => value,
         }
+    }
+
+    /// When all arguments are constants or fixed addresses, register allocation need not know of
+    /// them. (With others among them it would find no place in front of the call to move those.)
+    fn call(&mut self, helper: Helper, args: &[Value], result: Option<Value>) {
+        let start = self.loads.len();
+        let mut operands = Operands::new();
+        let are_fixed = args.iter().all(|&arg| self.is_fixed(arg));
+        for (&arg, to) in args.iter().zip((0..).map(Reg::argument)) {
+            match are_fixed.then(|| self.load_of(arg)).flatten() {
+                Some(op) => self.loads.push(Load { to, op }),
+                None => operands.push(Operand::reads_in(self.reg(arg), to)),
+            }
+        }
+        let wanted = result.filter(|&result| self.is_wanted(result));
+        operands.extend(wanted.map(|result| Operand::writes_in(self.home(result), R0)));
+        let op = VOp::Call { helper, loads: Loads::between(start, self.loads.len()) };
+        self.push(VInst { op, operands, span: self.span() });
     }
 
     fn atomic_add(&mut self, value: Value, address: (Value, i16), result: Option<Value>) {

@@ -138,6 +138,7 @@ mod tests {
         VCode {
             insts: (0..count).map(jump).collect(),
             blocks: (0..count).map(block).collect(),
+            loads: Vec::new(),
             layout: (0..count).map(VBlock).collect(),
             vreg_count: count,
             frame_bytes: 0,

@@ -14,7 +14,7 @@ use pfscript_grammar::Span;
 use smallvec::{SmallVec, smallvec};
 
 use super::inst::{AluOp, Cond, Size, Width};
-use super::regs::{R0, Reg};
+use super::regs::Reg;
 use crate::catalog::helpers::Helper;
 use crate::ir::inst::MapAddrOf;
 
@@ -129,10 +129,13 @@ pub enum VOp {
         /// Bytes added to it.
         offset: i32,
     },
-    /// A helper call. Operands: the arguments (in r1, r2, ...), dst (def, in r0) if it is wanted.
+    /// A helper call. Operands: the arguments (in r1, r2, ...) unless they are loaded right before it,
+    /// dst (def, in r0) if it is wanted.
     Call {
         /// Which helper.
         helper: Helper,
+        /// The arguments, if register allocation need not know of them.
+        loads: Loads,
     },
     /// `dst = a cond b` as 0 or 1. Operands: a, b unless `imm` stands for it, dst (def, before the
     /// others are read).
@@ -161,6 +164,34 @@ pub enum VOp {
         /// With this in `r0`.
         code: i32,
     },
+}
+
+/// Some of [`VCode::loads`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loads {
+    start: u32,
+    count: u32,
+}
+
+impl Loads {
+    /// Those from `start` to `end`.
+    pub fn between(start: usize, end: usize) -> Self {
+        Self { start: start as u32, count: (end - start) as u32 }
+    }
+
+    /// Their places in the table.
+    pub fn range(self) -> Range<usize> {
+        self.start as usize..(self.start + self.count) as usize
+    }
+}
+
+/// A constant or fixed address for an argument. Its register is free: the call spoils it.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// Where it goes.
+    pub to: Reg,
+    /// What loads it: an operation whose only operand is its result.
+    pub op: VOp,
 }
 
 /// Where an operand must be.
@@ -260,13 +291,6 @@ impl VInst {
         let op = VOp::Mov { width: Width::W64 };
         Self { op, operands: smallvec![Operand::reads(from), Operand::writes(to)], span }
     }
-
-    /// A helper call.
-    pub fn call(helper: Helper, args: &[VReg], result: Option<VReg>, span: Span) -> Self {
-        let args = args.iter().enumerate().map(|(index, &arg)| Operand::reads_in(arg, Reg::argument(index)));
-        let result = result.map(|result| Operand::writes_in(result, R0));
-        Self { op: VOp::Call { helper }, operands: args.chain(result).collect(), span }
-    }
 }
 
 /// An edge to another block.
@@ -298,6 +322,8 @@ pub struct VCode {
     pub insts: Vec<VInst>,
     /// All blocks.
     pub blocks: Vec<VBlockData>,
+    /// What calls load.
+    pub loads: Vec<Load>,
     /// All blocks in the order of emission, the entry first.
     pub layout: Vec<VBlock>,
     /// Virtual registers are numbered from 0 to this.
