@@ -9,6 +9,7 @@ mod endings;
 mod forms;
 mod kernel_state;
 mod object;
+mod pictures;
 #[path = "../rig/mod.rs"]
 #[allow(dead_code, reason = "every test crate takes its part of the rig")]
 mod rig;
@@ -31,8 +32,15 @@ const BARE_MACHINES: &[Need] =
 fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    let groups =
-        [counts_trials(), ending_trials(), form_trials(), symbol_trials(), object_trials(), bad_input_trials()];
+    let groups = [
+        counts_trials(),
+        ending_trials(),
+        form_trials(),
+        symbol_trials(),
+        picture_trials(),
+        object_trials(),
+        bad_input_trials(),
+    ];
     libtest_mimic::run(&arguments, groups.into_iter().flatten().collect()).exit();
 }
 
@@ -86,6 +94,10 @@ fn symbol_trials() -> Vec<Trial> {
         live("symbols/kernel_types", symbols::kernel_types),
         live("symbols/moments", symbols::moments),
     ]
+}
+
+fn picture_trials() -> Vec<Trial> {
+    vec![live("pictures/folded", pictures::folded), live("pictures/flame_graph", pictures::flame_graph)]
 }
 
 fn object_trials() -> Vec<Trial> {

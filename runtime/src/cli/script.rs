@@ -15,6 +15,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("minor-major", include_str!("../../../scripts/minor-major.pf")),
     ("faults-per-second", include_str!("../../../scripts/faults-per-second.pf")),
     ("faults-by-comm", include_str!("../../../scripts/faults-by-comm.pf")),
+    ("faults-by-stack", include_str!("../../../scripts/faults-by-stack.pf")),
     ("page-cache", include_str!("../../../scripts/page-cache.pf")),
     ("off-cpu", include_str!("../../../scripts/off-cpu.pf")),
     ("oom-kills", include_str!("../../../scripts/oom-kills.pf")),
