@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::kernel::Kernel;
 use crate::output::flame_graph::FlameGraph;
 use crate::output::folded::has_stacks;
-use crate::output::{Destination, FormName, Output, Verbosity};
+use crate::output::{Destination, FormName, Output, Remark, Remarks, Verbosity};
 use crate::session::{self, Settings};
 use crate::sys::page_size;
 
@@ -130,7 +130,7 @@ fn trace(source: &SourceFile, artifact: &Artifact, kernel: &Kernel, args: &Args)
     let duplicate = to.duplicate().map_err(Stop::Unopened)?;
     let picture = args.flamegraph.as_ref().map(|file| Destination::file(file)).transpose().map_err(Stop::Unopened)?;
     let picture = picture.map(|to| FlameGraph::new(manifest, to, source.name()));
-    let mut output = Output::new(manifest, args.form, to, args.verbosity).with_picture(picture);
+    let mut output = Output::new(manifest, args.form, to, remarks(args.verbosity)).with_picture(picture);
     let settings = Settings {
         duration: args.duration,
         max_events: args.max_events,
@@ -143,6 +143,15 @@ fn trace(source: &SourceFile, artifact: &Artifact, kernel: &Kernel, args: &Args)
     output.finish().map_err(Stop::Unwritten)?;
     // The kernel's convention: of an exit code eight bits are seen.
     Ok(code as u8)
+}
+
+/// Remarks on stderr: warnings always, notes with `-v`.
+fn remarks(verbosity: Verbosity) -> Remarks {
+    Box::new(move |remark, text| match remark {
+        Remark::Warning => report::warning(text),
+        Remark::Note if verbosity == Verbosity::Verbose => report::note(text),
+        Remark::Note => {}
+    })
 }
 
 fn destination(output: Option<&PathBuf>) -> Result<Destination, Stop> {

@@ -12,10 +12,9 @@ use std::collections::BTreeMap;
 
 use pfscript_compiler::manifest::{DataType, Manifest, MapInfo, MapValue};
 
-use crate::event::decode;
+use crate::datum::{Datum, decode};
 use crate::maps::{Row, Value};
 use crate::output::context::Context;
-use crate::output::datum::Datum;
 use crate::output::text::push_escaped;
 use crate::output::{Form, Report};
 use crate::symbols::Frame;

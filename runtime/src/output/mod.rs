@@ -6,7 +6,6 @@
 
 pub mod context;
 pub mod csv;
-pub mod datum;
 pub mod flame_graph;
 pub mod folded;
 pub mod histogram;
@@ -15,6 +14,7 @@ pub mod printf;
 pub mod table;
 pub mod text;
 pub mod time;
+pub mod value;
 
 #[cfg(test)]
 mod sample;
@@ -29,14 +29,12 @@ use std::path::Path;
 use aya::maps::MapData;
 use pfscript_compiler::manifest::{Action, Format, Manifest, MapInfo, MapRef, RecordLayout};
 
-use crate::cli::report;
-use crate::event::decode;
+use crate::datum::{Datum, decode};
 use crate::maps::{self, Row};
 use crate::output::context::Context;
-use crate::output::datum::Datum;
 use crate::output::flame_graph::FlameGraph;
 use crate::output::folded::{Folded, has_stacks};
-use crate::session::Sink;
+use crate::sink::Sink;
 use crate::symbols::stacks::Stacks;
 use crate::sys;
 use crate::sys::map::RawMap;
@@ -123,6 +121,18 @@ pub enum Verbosity {
     Verbose,
 }
 
+/// Something to be said beside the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remark {
+    /// What the user must know.
+    Warning,
+    /// What is shown with `-v`.
+    Note,
+}
+
+/// Says remarks, or leaves them unsaid.
+pub type Remarks = Box<dyn FnMut(Remark, &str)>;
+
 /// The destination of the data.
 pub struct Destination {
     file: File,
@@ -198,7 +208,7 @@ pub struct Output<'a> {
     context: Context,
     buffer: Vec<u8>,
     to: Destination,
-    verbosity: Verbosity,
+    remarks: Remarks,
     picture: Option<FlameGraph>,
     /// What is printed next is the first of the maps at exit.
     at_exit_maps: bool,
@@ -208,7 +218,7 @@ pub struct Output<'a> {
 
 impl<'a> Output<'a> {
     /// An output of the records and maps of `manifest`.
-    pub fn new(manifest: &'a Manifest, form: FormName, to: Destination, verbosity: Verbosity) -> Self {
+    pub fn new(manifest: &'a Manifest, form: FormName, to: Destination, remarks: Remarks) -> Self {
         let form: Box<dyn Form> = match form {
             FormName::Table => Box::new(table::Table::new(&manifest.records)),
             FormName::Json => Box::new(json::Json::default()),
@@ -221,7 +231,7 @@ impl<'a> Output<'a> {
             context: Context::default(),
             buffer: Vec::new(),
             to,
-            verbosity,
+            remarks,
             picture: None,
             at_exit_maps: false,
             left_out: BTreeSet::new(),
@@ -249,8 +259,8 @@ impl<'a> Output<'a> {
 
     /// Says once of each thing that the form has no place for it.
     fn leave_out(&mut self, what: String) {
-        if self.left_out.insert(what.clone()) && self.verbosity > Verbosity::Quiet {
-            report::warning(&format!("{what} is left out: this format is for maps keyed by stacks"));
+        if self.left_out.insert(what.clone()) {
+            self.warn(&format!("{what} is left out: this format is for maps keyed by stacks"));
         }
     }
 
@@ -316,13 +326,11 @@ impl Sink for Output<'_> {
     }
 
     fn warn(&mut self, text: &str) {
-        report::warning(text);
+        (self.remarks)(Remark::Warning, text);
     }
 
     fn note(&mut self, text: &str) {
-        if self.verbosity == Verbosity::Verbose {
-            report::note(text);
-        }
+        (self.remarks)(Remark::Note, text);
     }
 }
 
@@ -348,7 +356,7 @@ mod tests {
     fn a_drain_is_written_once_it_is_flushed() {
         let (path, manifest) = (scratch("drain"), manifest());
         let to = Destination::file(&path).expect("a new file");
-        let mut output = Output::new(&manifest, FormName::Table, to, Verbosity::Normal);
+        let mut output = Output::new(&manifest, FormName::Table, to, Box::new(|_, _| {}));
         let record = sample::fault_record(3, "x", 9);
         output.record(0, &record).expect("buffered");
         output.record(1, &record).expect("buffered");
@@ -364,7 +372,7 @@ mod tests {
         let layout = RecordLayout { action, fields: Vec::new(), ..sample::total() };
         let (path, manifest) = (scratch(name), Manifest { records: vec![layout], ..Manifest::default() });
         let to = Destination::file(&path).expect("a new file");
-        let mut output = Output::new(&manifest, form, to, Verbosity::Normal);
+        let mut output = Output::new(&manifest, form, to, Box::new(|_, _| {}));
         output.record(0, &sample::fault_record(3, "x", 9)).and_then(|()| output.flush()).expect("written");
         let text = std::fs::read_to_string(&path).expect("text");
         std::fs::remove_file(&path).expect("it exists");
@@ -392,7 +400,7 @@ mod tests {
     #[test]
     fn a_full_disk_is_reported_with_the_files_name() {
         let (manifest, full) = (manifest(), Destination::file(Path::new("/dev/full")).expect("it opens"));
-        let mut output = Output::new(&manifest, FormName::Table, full, Verbosity::Normal);
+        let mut output = Output::new(&manifest, FormName::Table, full, Box::new(|_, _| {}));
         output.record(1, &sample::fault_record(3, "x", 9)).expect("buffered");
         let error = output.flush().expect_err("full");
         assert!(error.to_string().starts_with("cannot write to /dev/full: No space left"), "{error}");
