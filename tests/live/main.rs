@@ -14,6 +14,7 @@ mod pictures;
 #[allow(dead_code, reason = "every test crate takes its part of the rig")]
 mod rig;
 mod symbols;
+mod toolbox;
 mod tracer;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -21,6 +22,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use crate::bad_input::BAD_INPUT;
 use crate::kernel_state::leaves_nothing;
 use crate::rig::need::{self, Need};
+use crate::rig::toolbox::{TOOLBOX, Tool};
 
 const NEEDS: &[Need] = &[Need::Root, Need::Tracefs, Need::Command("bpftool", "bpftool")];
 const NAMESPACES: &[Need] =
@@ -38,6 +40,7 @@ fn main() {
         form_trials(),
         symbol_trials(),
         picture_trials(),
+        toolbox_trials(),
         object_trials(),
         bad_input_trials(),
     ];
@@ -98,6 +101,12 @@ fn symbol_trials() -> Vec<Trial> {
 
 fn picture_trials() -> Vec<Trial> {
     vec![live("pictures/folded", pictures::folded), live("pictures/flame_graph", pictures::flame_graph)]
+}
+
+fn toolbox_trials() -> Vec<Trial> {
+    let tool = |tool: &'static Tool| live(format!("toolbox/{}", tool.name), || toolbox::works(tool));
+    let complete = Trial::test("toolbox/is_complete", toolbox::is_complete);
+    TOOLBOX.iter().map(tool).chain([complete]).collect()
 }
 
 fn object_trials() -> Vec<Trial> {
