@@ -120,8 +120,8 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A document shows an error where there is one. Of what else it shows, lines with a number are a
-/// sample, `...` is left out, and all others are printed.
+/// A document shows an error where there is one, and all of an error or a warning is printed. Of what
+/// else it shows, lines with a number are a sample and all others are printed; `...` is left out.
 fn compare(output: &Output, printed: &str, shown: &[String]) -> Result<(), String> {
     let shows_error = shown.iter().any(|line| line.contains("error"));
     if output.status.success() == shows_error {
@@ -131,7 +131,8 @@ fn compare(output: &Output, printed: &str, shown: &[String]) -> Result<(), Strin
             if shows_error { "" } else { "not " }
         ));
     }
-    let is_sample = |line: &str| !shows_error && line.contains(|c: char| c.is_ascii_digit());
+    let is_literal = shows_error || shown.iter().any(|line| line.contains("warning"));
+    let is_sample = |line: &str| !is_literal && line.contains(|c: char| c.is_ascii_digit());
     let said =
         shown.iter().map(|line| line.trim_end()).filter(|line| !line.is_empty() && *line != "..." && !is_sample(line));
     match said.into_iter().find(|line| !printed.lines().any(|printed| printed.trim_end() == *line)) {
