@@ -79,10 +79,16 @@ fn compiles(fence: &Fence) -> Result<(), String> {
         "bytecode" => {
             let script = fence.words.get(1).ok_or("it does not say of which script it is")?;
             let listing = pfscript(&["--dump-bytecode", script])?;
-            if listing.contains(&fence.text) { Ok(()) } else { Err(format!("the listing is now:\n{listing}")) }
+            if listing.contains(&fence.text) { Ok(()) } else { Err(changed(&fence.text, &listing)) }
         }
         _ => Ok(()),
     }
+}
+
+/// Where a part of a listing is no longer so.
+fn changed(part: &str, listing: &str) -> String {
+    let first = part.lines().find(|line| !listing.lines().any(|listed| listed == *line));
+    first.map_or("its lines no longer follow each other".to_owned(), |line| format!("the listing has no line: {line}"))
 }
 
 fn pfscript(arguments: &[&str]) -> Result<String, String> {
