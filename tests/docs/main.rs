@@ -33,6 +33,7 @@ fn main() {
         claim("every_script_is_built_in_and_told_of", claims::every_script_is_built_in_and_told_of),
         claim("the_readme_shows_pagefault_as_it_is", claims::the_readme_shows_pagefault_as_it_is),
         claim("no_command_is_excused_for_nothing", no_command_is_excused_for_nothing),
+        claim("each_line_of_pagefaults_bytecode_is_explained", each_line_of_pagefaults_bytecode_is_explained),
     ];
     for document in documents() {
         let name = document.strip_prefix(root()).expect("below the root").display().to_string();
@@ -116,6 +117,21 @@ fn no_command_is_excused_for_nothing() {
     let commands: Vec<_> = fences.iter().flat_map(Fence::sessions).map(|session| session.command).collect();
     let commands: Vec<_> = commands.iter().map(String::as_str).collect();
     assert_eq!(machine::forgotten(&commands), None);
+}
+
+/// Of the alternatives, which are alike, the first; of the tracepoint's program, whose offsets are a
+/// kernel's own matter, nothing is asked.
+fn each_line_of_pagefaults_bytecode_is_explained() {
+    let fences = fences(&read(&root().join("docs/internals.md")));
+    let explained: Vec<_> =
+        fences.iter().filter(|fence| fence.kind() == "bytecode").map(|fence| &*fence.text).collect();
+    let listing = pfscript(&["--dump-bytecode", "pagefault"]).expect("it compiles");
+    for program in ["; kprobe:", "; END", "; flush"] {
+        let program = listing.split("\n\n").find(|text| text.starts_with(program)).expect("it is in the listing");
+        for line in program.lines() {
+            assert!(explained.iter().any(|text| text.lines().any(|shown| shown == line)), "not explained: {line}");
+        }
+    }
 }
 
 fn root() -> PathBuf {
