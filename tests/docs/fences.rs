@@ -104,6 +104,26 @@ fn console(text: &str) -> Vec<Session> {
     sessions
 }
 
+/// The commands in the text itself, between single backticks. One with a placeholder, as
+/// `pfscript FILE`, is none.
+pub fn inline(document: &str) -> Vec<Session> {
+    let mut is_text = true;
+    let mut commands = Vec::new();
+    for line in document.lines() {
+        is_text ^= line.starts_with("```");
+        let spans = line.split('`').skip(1).step_by(2).filter(|_| is_text);
+        commands.extend(spans.filter(|span| is_whole_command(span)).map(str::to_owned));
+    }
+    commands.into_iter().map(|command| Session { command, shown: Vec::new() }).collect()
+}
+
+fn is_whole_command(span: &str) -> bool {
+    let is_placeholder =
+        |word: &str| word == "..." || word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_uppercase());
+    ["pfscript ", "sudo pfscript "].iter().any(|start| span.starts_with(start))
+        && !span.split([' ', '[', ']', '=', '.']).any(is_placeholder)
+}
+
 /// A line without the remark at its end.
 fn shell_line(line: &str) -> Option<String> {
     let command = line.split(" # ").next().unwrap_or(line).trim();

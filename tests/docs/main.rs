@@ -17,7 +17,7 @@ use std::process::Command;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
-use crate::fences::{Fence, fences};
+use crate::fences::{Fence, Session, fences, inline};
 use crate::machine::Machine;
 use crate::rig::need::{self, Need};
 
@@ -37,8 +37,8 @@ fn main() {
     ];
     for document in documents() {
         let name = document.strip_prefix(root()).expect("below the root").display().to_string();
-        let fences = fences(&read(&document));
-        trials.extend(trials_of(&name, fences));
+        let text = read(&document);
+        trials.extend(trials_of(&name, fences(&text), inline(&text)));
     }
     libtest_mimic::run(&arguments, trials).exit();
 }
@@ -51,8 +51,8 @@ fn claim(name: &str, claim: fn()) -> Trial {
     })
 }
 
-fn trials_of(name: &str, fences: Vec<Fence>) -> Vec<Trial> {
-    if fences.is_empty() {
+fn trials_of(name: &str, fences: Vec<Fence>, inline: Vec<Session>) -> Vec<Trial> {
+    if fences.is_empty() && inline.is_empty() {
         return Vec::new();
     }
     let (marked, compiled, run) = (fences.clone(), fences.clone(), name.to_owned());
@@ -61,7 +61,9 @@ fn trials_of(name: &str, fences: Vec<Fence>) -> Vec<Trial> {
         Trial::test(format!("{name}/compiles"), move || each(&compiled, compiles)),
         need::trial(format!("{name}/runs"), TRACING, move || {
             let machine = Machine::new(&run)?;
-            each(&fences, |fence| runs(fence, &machine))
+            each(&fences, |fence| runs(fence, &machine))?;
+            // Where a kernel lacks kprobes and a command says so, it is a script that needs them.
+            Ok(inline.iter().try_for_each(|session| machine.run(session, true))?)
         }),
     ]
 }
