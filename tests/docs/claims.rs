@@ -1,10 +1,9 @@
 //! What the documents say of the tree is true of it: links lead somewhere, the code map names files
 //! that are there, and every script is told of.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::{documents, is, read, root};
+use crate::{documents, read, root, scripts};
 
 /// The targets of `[text](target)` that are in this tree.
 fn links(text: &str) -> impl Iterator<Item = &str> {
@@ -59,8 +58,7 @@ pub fn the_code_map_names_what_is_there() {
 pub fn every_script_is_built_in_and_told_of() {
     let readme = read(&root().join("README.md"));
     let built_in: Vec<_> = pfscript::cli::script::BUILT_IN.iter().map(|(name, _)| *name).collect();
-    let scripts = fs::read_dir(root().join("scripts")).expect("scripts is a folder");
-    for script in scripts.map(|entry| entry.expect("it can be listed").path()).filter(|path| is(path, "pf")) {
+    for script in scripts() {
         let name = script.file_stem().and_then(|name| name.to_str()).expect("a script has a name");
         assert!(built_in.contains(&name), "{name} is not built in");
         assert!(readme.contains(&format!("[{name}](scripts/{name}.pf)")), "README.md does not tell of {name}");

@@ -30,6 +30,13 @@ pub struct Session {
     pub shown: Vec<String>,
 }
 
+impl Session {
+    /// A whole command, of which nothing is shown; none when it is no `pfscript`, or has a placeholder.
+    pub fn of(command: &str) -> Option<Self> {
+        is_whole_command(command).then(|| Self { command: command.to_owned(), shown: Vec::new() })
+    }
+}
+
 /// The blocks of a document, in order.
 pub fn fences(document: &str) -> Vec<Fence> {
     let (mut fences, mut open): (Vec<Fence>, Option<Fence>) = (Vec::new(), None);
@@ -112,9 +119,9 @@ pub fn inline(document: &str) -> Vec<Session> {
     for line in document.lines() {
         is_text ^= line.starts_with("```");
         let spans = line.split('`').skip(1).step_by(2).filter(|_| is_text);
-        commands.extend(spans.filter(|span| is_whole_command(span)).map(str::to_owned));
+        commands.extend(spans.filter_map(Session::of));
     }
-    commands.into_iter().map(|command| Session { command, shown: Vec::new() }).collect()
+    commands
 }
 
 fn is_whole_command(span: &str) -> bool {

@@ -40,6 +40,7 @@ fn main() {
         let text = read(&document);
         trials.extend(trials_of(&name, fences(&text), inline(&text)));
     }
+    trials.extend(scripts().into_iter().map(usage_trial));
     libtest_mimic::run(&arguments, trials).exit();
 }
 
@@ -66,6 +67,22 @@ fn trials_of(name: &str, fences: Vec<Fence>, inline: Vec<Session>) -> Vec<Trial>
             Ok(inline.iter().try_for_each(|session| machine.run(session, true))?)
         }),
     ]
+}
+
+/// What the head of a script says of its use: a purpose in its first line, and commands, which run.
+fn usage_trial(script: PathBuf) -> Trial {
+    let name = format!("scripts/{}", script.file_name().unwrap_or_default().display());
+    need::trial(format!("{name}/usage"), TRACING, move || {
+        let text = read(&script);
+        let head: Vec<_> = text.lines().skip(1).map_while(|line| line.strip_prefix("//")).collect();
+        let commands: Vec<_> = head.iter().filter_map(|line| Session::of(line.strip_prefix("   ")?)).collect();
+        let purpose = format!(" {} - ", name.trim_start_matches("scripts/"));
+        if commands.is_empty() || !head.first().is_some_and(|line| line.starts_with(&purpose)) {
+            return Err("its head tells no purpose or no use".into());
+        }
+        let machine = Machine::new(&name)?;
+        Ok(commands.iter().try_for_each(|session| machine.run(session, true))?)
+    })
 }
 
 /// All that is wrong with some blocks, each with its line.
@@ -152,6 +169,14 @@ fn documents() -> Vec<PathBuf> {
     let mut documents: Vec<_> = others.iter().map(|name| root().join(name)).chain(docs).collect();
     documents.sort();
     documents
+}
+
+/// Every script that users are given.
+fn scripts() -> Vec<PathBuf> {
+    let scripts = fs::read_dir(root().join("scripts")).expect("scripts is a folder");
+    let mut scripts: Vec<_> = scripts.map(|entry| entry.expect("it can be listed").path()).collect();
+    scripts.sort();
+    scripts
 }
 
 fn is(path: &Path, extension: &str) -> bool {
