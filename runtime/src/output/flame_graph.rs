@@ -33,6 +33,11 @@ impl FlameGraph {
         self.folds.add(info, rows, div, context);
     }
 
+    /// Whether there is nothing to be drawn.
+    pub fn is_empty(&self) -> bool {
+        self.folds.is_empty()
+    }
+
     /// Draws it. Without a single stack it says so in the picture.
     ///
     /// # Errors

@@ -45,6 +45,11 @@ impl Folds {
         }
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.weights.is_empty()
+    }
+
     /// The lines, without ends.
     pub fn lines(&self) -> impl Iterator<Item = Vec<u8>> {
         self.weights.iter().map(|(stack, weight)| [stack.as_slice(), format!(" {weight}").as_bytes()].concat())

@@ -248,8 +248,12 @@ impl<'a> Output<'a> {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn finish(self) -> io::Result<()> {
-        self.picture.map_or(Ok(()), FlameGraph::draw)
+    pub fn finish(mut self) -> io::Result<()> {
+        let Some(picture) = self.picture.take() else { return Ok(()) };
+        if picture.is_empty() {
+            self.warn("nothing was counted by stack: the flame graph is empty");
+        }
+        picture.draw()
     }
 
     /// Writes out what may not wait: each line on a terminal, a full buffer elsewhere.
