@@ -265,6 +265,16 @@ pub enum MapKind {
     PercpuArray,
 }
 
+/// The name of the map with the processes that a traced command started: no script can write it.
+pub const STARTED_MAP: &str = "-c";
+
+impl MapInfo {
+    /// Whether it is the compiler's own: nobody asked to see it.
+    pub fn is_internal(&self) -> bool {
+        self.name == STARTED_MAP
+    }
+}
+
 impl MapKind {
     /// Whether each CPU has a value of its own.
     pub fn is_percpu(self) -> bool {
