@@ -484,7 +484,7 @@ mod tests {
         let slot = builder.func_mut().create_slot(16);
         let frame = builder.push(InstData::StackAddr { slot, offset: 0 }, Type::Ptr);
         let flags = builder.iconst(0);
-        builder.call(Helper::ForEachMapElem, vec![map, callback, frame, flags]);
+        builder.call(Helper::ForEachMapElem, crate::ir::values![map, callback, frame, flags]);
         builder.ret();
         compile(&builder.finish())
     }

@@ -8,7 +8,7 @@ use crate::check::program::{AddResult, Element, Expr, ExprKind, Var};
 use crate::check::types::Type;
 use crate::ir::function::Type as IrType;
 use crate::ir::inst::MapAddrOf;
-use crate::ir::{BinaryOp, Block, CmpOp, InstData, Value};
+use crate::ir::{BinaryOp, Block, CmpOp, InstData, Value, Values, values};
 use crate::kernel::FieldKind;
 
 impl Lowering<'_> {
@@ -64,7 +64,7 @@ impl Lowering<'_> {
             ExprKind::Logical { .. } => self.choice(expr, |this| this.builder.iconst(1), |this| this.builder.iconst(0)),
             ExprKind::Tuple(elements) => {
                 let parts = elements.iter().map(|element| self.expr(element)).collect();
-                self.builder.push(InstData::Tuple { members: members(&expr.ty), parts }, ir_type(&expr.ty))
+                self.builder.push(InstData::Tuple { members: members(&expr.ty).into(), parts }, ir_type(&expr.ty))
             }
             ExprKind::Element { tuple, index } => {
                 if let ExprKind::Var(var) = tuple.kind
@@ -105,7 +105,7 @@ impl Lowering<'_> {
             Place::Slot(slot, len) => self.builder.push(InstData::SlotLoad { slot }, IrType::Bytes(len)),
             Place::Element(parts) => {
                 let ty = &self.vars[var].ty;
-                let data = InstData::Tuple { members: members(ty), parts: parts.to_vec() };
+                let data = InstData::Tuple { members: members(ty).into(), parts: parts[..].into() };
                 self.builder.push(data, ir_type(ty))
             }
         }
@@ -113,19 +113,19 @@ impl Lowering<'_> {
 
     fn read(&mut self, source: Source, ty: &Type) -> Value {
         match source {
-            Source::Helper(helper) => self.builder.call(helper, Vec::new()),
+            Source::Helper(helper) => self.builder.call(helper, Values::new()),
             Source::HelperLow(helper) => {
-                let whole = self.builder.call(helper, Vec::new());
+                let whole = self.builder.call(helper, Values::new());
                 self.builder.push(InstData::Extend { signed: false, bytes: 4, arg: whole }, IrType::I64)
             }
             Source::HelperHigh(helper) => {
-                let whole = self.builder.call(helper, Vec::new());
+                let whole = self.builder.call(helper, Values::new());
                 let half = self.builder.iconst(32);
                 self.builder.binary(BinaryOp::Lshr, whole, half)
             }
             Source::Comm => self.builder.push(InstData::Comm, ir_type(ty)),
             Source::Elapsed => self.elapsed(),
-            Source::RecordTime => self.builder.call(Helper::KtimeGetNs, Vec::new()),
+            Source::RecordTime => self.builder.call(Helper::KtimeGetNs, Values::new()),
             Source::Stack { user } => self.stack(user),
             Source::ContextPointer { offset } => {
                 let (base, offset) = (self.context(), self.builder.iconst(offset.into()));
@@ -138,7 +138,7 @@ impl Lowering<'_> {
     }
 
     fn elapsed(&mut self) -> Value {
-        let now = self.builder.call(Helper::KtimeGetNs, Vec::new());
+        let now = self.builder.call(Helper::KtimeGetNs, Values::new());
         let offset = self.tables.bss.start_time();
         let base = self.builder.push(InstData::CounterAddr { offset }, IrType::Ptr);
         let start = self.builder.push(InstData::Load { bytes: 8, signed: false, base, offset: 0 }, IrType::I64);
@@ -152,7 +152,7 @@ impl Lowering<'_> {
         let context = self.context();
         let stacks = self.builder.push(InstData::MapAddr { map: MapAddrOf::Stacks }, IrType::Ptr);
         let flags = self.builder.iconst(if user { USER_STACK } else { 0 });
-        self.builder.call(Helper::GetStackid, vec![context, stacks, flags])
+        self.builder.call(Helper::GetStackid, values![context, stacks, flags])
     }
 
     fn context_field(&mut self, offset: i16, kind: FieldKind, ty: &Type) -> Value {

@@ -11,7 +11,7 @@ use super::rewrite::Replacements;
 use crate::catalog::helpers::Helper;
 use crate::ir::flow::ControlFlow;
 use crate::ir::function::Type;
-use crate::ir::{BinaryOp, Block, Function, Inst, InstData, Value};
+use crate::ir::{BinaryOp, Block, Function, Inst, InstData, Value, Values};
 use crate::manifest::MapRef;
 
 /// Forwards along the control flow.
@@ -45,7 +45,7 @@ struct Known {
 #[derive(Clone, PartialEq)]
 struct Fact {
     map: MapRef,
-    key: Vec<Value>,
+    key: Values,
     content: Content,
 }
 
@@ -72,7 +72,7 @@ impl Known {
     }
 
     /// The element was written: forget what is known of the map, then note the new content.
-    fn write(&mut self, map: MapRef, key: Vec<Value>, content: Content) {
+    fn write(&mut self, map: MapRef, key: Values, content: Content) {
         self.forget(map);
         self.facts.push(Fact { map, key, content });
     }

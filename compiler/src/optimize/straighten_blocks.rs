@@ -4,7 +4,7 @@ use cranelift_entity::EntitySet;
 
 use super::rewrite::{Replacements, remove_unreachable};
 use crate::ir::flow::ControlFlow;
-use crate::ir::{Block, BlockCall, Function, InstData, Value};
+use crate::ir::{Block, BlockCall, Function, InstData, Values};
 
 /// Straightens the control flow; the layout becomes the reverse post-order.
 pub fn straighten_blocks(func: &mut Function) {
@@ -62,7 +62,7 @@ fn join_chains(func: &mut Function) {
 }
 
 /// The block that `block` jumps to, when no other does.
-fn only_successor(func: &Function, flow: &ControlFlow, block: Block) -> Option<(Block, Vec<Value>)> {
+fn only_successor(func: &Function, flow: &ControlFlow, block: Block) -> Option<(Block, Values)> {
     match func.terminator(block) {
         InstData::Jump { dest } if flow.predecessors(dest.block).len() == 1 && dest.block != block => {
             Some((dest.block, dest.args.clone()))

@@ -8,11 +8,11 @@ use rustc_hash::FxHashSet;
 
 use super::Expander;
 use crate::catalog::helpers::Helper;
-use crate::ir::{Block, Function, InstData, Value};
+use crate::ir::{Block, Function, InstData, Value, Values};
 use crate::manifest::MapRef;
 
 /// A map and the parts of a key.
-pub(super) type ElementKey = (MapRef, Vec<Value>);
+pub(super) type ElementKey = (MapRef, Values);
 
 /// The address of an element.
 #[derive(Clone, Copy)]
@@ -53,7 +53,7 @@ impl Makers {
 impl Expander<'_> {
     /// The address of the element, if a look-up on every path to here has given it.
     pub(super) fn known(&mut self, map: MapRef, key: &[Value]) -> Option<Address> {
-        let element = (map, key.to_vec());
+        let element = (map, key.into());
         let addresses = self.elements.find(&element, self.origin);
         addresses.copied().max_by_key(|address| matches!(address, Address::Found(_)))
     }
@@ -61,7 +61,7 @@ impl Expander<'_> {
     /// Notes the address for those that come later.
     pub(super) fn note_element(&mut self, map: MapRef, key: &[Value], address: Address) {
         if self.tables.keeps_elements(map) {
-            self.elements.note((map, key.to_vec()), self.origin, address);
+            self.elements.note((map, key.into()), self.origin, address);
         }
     }
 }
