@@ -43,10 +43,10 @@ impl Expander<'_> {
     /// A map that all CPUs share has one value: nothing is to be looped over.
     pub(super) fn map_aggregated(&mut self, inst: Inst, map: MapRef, key: &[Value]) {
         let info = self.info(map);
-        let fold = Fold::of(&info.value);
+        let (fold, is_percpu) = (Fold::of(&info.value), info.kind.is_percpu());
         let key = self.key(inst, map, key);
         let start = self.start(fold);
-        let totals = match info.kind.is_percpu() {
+        let totals = match is_percpu {
             true => self.fold_each_cpu(map, key, fold, start),
             false => self.fold_one(map, key, fold, start),
         };

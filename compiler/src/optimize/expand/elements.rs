@@ -16,15 +16,16 @@ const ANY: i64 = 0;
 const NOEXIST: i64 = 1;
 
 impl Expander<'_> {
-    pub(super) fn info(&self, map: MapRef) -> MapInfo {
-        self.tables.maps[map.0 as usize].clone()
+    pub(super) fn info(&self, map: MapRef) -> &MapInfo {
+        &self.tables.maps[map.0 as usize]
     }
 
     /// Builds the key in memory.
     pub(super) fn key(&mut self, inst: Inst, map: MapRef, parts: &[Value]) -> Place {
         let info = self.info(map);
-        let place = self.buffer(inst, info.key_size);
-        self.fill(place, 0, info.key_size, &info.key, parts);
+        let (size, members) = (info.key_size, info.key.clone());
+        let place = self.buffer(inst, size);
+        self.fill(place, 0, size, &members, parts);
         place
     }
 
@@ -139,7 +140,7 @@ impl Expander<'_> {
     }
 
     fn is_array(&self, map: MapRef) -> bool {
-        matches!(self.tables.maps[map.0 as usize].kind, MapKind::Array | MapKind::PercpuArray)
+        matches!(self.info(map).kind, MapKind::Array | MapKind::PercpuArray)
     }
 
     /// The address of a zero value of the map.
@@ -221,11 +222,12 @@ impl Expander<'_> {
     }
 
     pub(super) fn map_store(&mut self, inst: Inst, map: MapRef, key: &[Value], value: Value, must: bool) {
-        let info = self.info(map);
-        let MapValue::Data(ty) = &info.value else { unreachable!("the checker refuses plain values here") };
-        match ty {
-            DataType::Str { .. } | DataType::Tuple(_) => self.replace_element(inst, &info, map, key, value, must),
-            _ => self.store_number(inst, map, key, value, must),
+        match &self.info(map).value {
+            MapValue::Data(DataType::Str { .. } | DataType::Tuple(_)) => {
+                self.replace_element(inst, map, key, value, must);
+            }
+            MapValue::Data(_) => self.store_number(inst, map, key, value, must),
+            _ => unreachable!("the checker refuses plain values here"),
         }
     }
 
@@ -238,9 +240,9 @@ impl Expander<'_> {
     }
 
     /// A string or tuple is exchanged as a whole, so that no reader sees half of it.
-    fn replace_element(&mut self, inst: Inst, info: &MapInfo, map: MapRef, key: &[Value], value: Value, must: bool) {
+    fn replace_element(&mut self, inst: Inst, map: MapRef, key: &[Value], value: Value, must: bool) {
         let key = self.key(inst, map, key);
-        let content = self.padded(value, info.value_size);
+        let content = self.padded(value, self.info(map).value_size);
         let content = self.address(content);
         let failed = self.update(map, key, content, ANY);
         let (fails, after) = (self.cold_block(), self.block_after());
