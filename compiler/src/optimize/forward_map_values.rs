@@ -4,6 +4,10 @@
 //! What is known of an element holds from one instruction to the next, and at the start of a
 //! block if all its predecessors end with it. A write to another key of the same map might be a
 //! write to the same element, so it ends the knowledge about the others.
+//!
+//! What this run has written must be forwarded: that the number is this run's is promised. What it
+//! has only read is forwarded while it pays: a value that waits takes a register or 8 bytes of
+//! stack, so it is read anew when many others were read since.
 
 use cranelift_entity::SecondaryMap;
 
@@ -14,16 +18,19 @@ use crate::ir::function::Type;
 use crate::ir::{BinaryOp, Block, Function, Inst, InstData, Value, Values};
 use crate::manifest::MapRef;
 
+/// A value that was read serves until so many others were.
+const RECENT_READS: u32 = 24;
+
 /// Forwards along the control flow.
 pub fn forward_map_values(func: &mut Function) {
     let flow = func.flow();
     let mut at_end: SecondaryMap<Block, Option<Known>> = SecondaryMap::new();
-    let mut replacements = Replacements::new();
+    let mut forwarding = Forwarding { replacements: Replacements::new(), reads: 0 };
     for &block in &flow.reverse_post_order {
         let mut known = at_start(&flow, &at_end, block);
         for inst in func.blocks[block].insts.clone() {
-            replacements.apply_to(func, inst);
-            known.step(func, inst, &mut replacements);
+            forwarding.replacements.apply_to(func, inst);
+            forwarding.step(func, inst, &mut known);
         }
         at_end[block] = Some(known);
     }
@@ -51,8 +58,8 @@ struct Fact {
 
 #[derive(Clone, PartialEq)]
 enum Content {
-    /// The element's value.
-    Value(Value),
+    /// The element's value, which this read gave.
+    Read(Value, u32),
     /// The value that this instruction stored.
     Stored(Value, Inst),
     /// The sum of the two.
@@ -71,6 +78,13 @@ impl Known {
         self.facts.iter().find(|fact| fact.map == map && fact.key == key).map(|fact| &fact.content)
     }
 
+    /// The element was read: forget what has become too old, then note the value.
+    fn read(&mut self, map: MapRef, key: Values, value: Value, number: u32) {
+        let is_recent = |fact: &Fact| !matches!(fact.content, Content::Read(_, old) if number - old >= RECENT_READS);
+        self.facts.retain(is_recent);
+        self.facts.push(Fact { map, key, content: Content::Read(value, number) });
+    }
+
     /// The element was written: forget what is known of the map, then note the new content.
     fn write(&mut self, map: MapRef, key: Values, content: Content) {
         self.forget(map);
@@ -80,27 +94,38 @@ impl Known {
     fn forget(&mut self, map: MapRef) {
         self.facts.retain(|fact| fact.map != map);
     }
+}
 
-    fn step(&mut self, func: &mut Function, inst: Inst, replacements: &mut Replacements) {
+struct Forwarding {
+    replacements: Replacements,
+    /// How many elements were read so far.
+    reads: u32,
+}
+
+impl Forwarding {
+    fn step(&mut self, func: &mut Function, inst: Inst, known: &mut Known) {
         let result = func.insts[inst].result;
         match (func.insts[inst].data.clone(), result) {
-            (InstData::MapLoad { map, key }, Some(result)) => match self.find(map, &key).cloned() {
-                Some(content) => forward(func, inst, result, content, replacements),
-                None => self.facts.push(Fact { map, key, content: Content::Value(result) }),
+            (InstData::MapLoad { map, key }, Some(result)) => match known.find(map, &key).cloned() {
+                Some(content) => forward(func, inst, result, content, &mut self.replacements),
+                None => {
+                    self.reads += 1;
+                    known.read(map, key, result, self.reads);
+                }
             },
             (InstData::MapHasKey { map, key }, _) => {
-                if let Some(Content::Nothing) = self.find(map, &key) {
+                if let Some(Content::Nothing) = known.find(map, &key) {
                     func.insts[inst].data = InstData::Iconst { imm: 0 };
                 }
             }
-            (InstData::MapStore { map, key, value, .. }, _) => self.write(map, key, Content::Stored(value, inst)),
+            (InstData::MapStore { map, key, value, .. }, _) => known.write(map, key, Content::Stored(value, inst)),
             (InstData::MapFetchAdd { map, key, delta }, Some(old)) => {
-                self.write(map, key, Content::Sum(old, delta));
+                known.write(map, key, Content::Sum(old, delta));
             }
-            (InstData::MapDelete { map, key }, _) => self.write(map, key, Content::Nothing),
-            (InstData::MapAggregate { map, .. }, _) => self.forget(map),
+            (InstData::MapDelete { map, key }, _) => known.write(map, key, Content::Nothing),
+            (InstData::MapAggregate { map, .. }, _) => known.forget(map),
             // Whatever the loop's body writes.
-            (InstData::Call { helper: Helper::ForEachMapElem, .. }, _) => self.facts.clear(),
+            (InstData::Call { helper: Helper::ForEachMapElem, .. }, _) => known.facts.clear(),
             _ => {}
         }
     }
@@ -109,7 +134,7 @@ impl Known {
 /// Serves the load with what is known.
 fn forward(func: &mut Function, load: Inst, result: Value, content: Content, replacements: &mut Replacements) {
     match content {
-        Content::Value(value) if func.ty(value) == func.ty(result) => replacements.replace(result, value),
+        Content::Read(value, _) if func.ty(value) == func.ty(result) => replacements.replace(result, value),
         // A variable may hold something else by now.
         Content::Stored(value, _) if matches!(func.def(value), Some(InstData::SlotLoad { .. })) => {}
         Content::Stored(value, store) if func.ty(value) == func.ty(result) => {
@@ -124,6 +149,6 @@ fn forward(func: &mut Function, load: Inst, result: Value, content: Content, rep
         Content::Nothing if func.ty(result) == Type::I64 => {
             func.insts[load].data = InstData::Iconst { imm: 0 };
         }
-        Content::Value(_) | Content::Stored(..) | Content::Nothing => {}
+        Content::Read(..) | Content::Stored(..) | Content::Nothing => {}
     }
 }

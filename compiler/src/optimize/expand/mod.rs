@@ -41,6 +41,7 @@ pub fn expand(func: &mut Function, tables: &mut Tables) {
         current,
         origin: current,
         elements: Noted::new(flow),
+        noted_elements: 0,
         makers,
         span: Span::default(),
         uses,
@@ -65,7 +66,8 @@ struct Expander<'a> {
     /// The block that is being expanded.
     origin: Block,
     /// Elements looked up so far, in the blocks as they were before.
-    elements: Noted<ElementKey, Address>,
+    elements: Noted<ElementKey, (Address, u32)>,
+    noted_elements: u32,
     /// What may make elements.
     makers: Makers,
     span: Span,
