@@ -9,7 +9,7 @@ use super::{Expander, Place};
 use crate::catalog::helpers::Helper;
 use crate::ir::inst::MapAddrOf;
 use crate::ir::{Block, CmpOp, Inst, InstData, Type, Value, Values, values};
-use crate::manifest::{CounterKind, DataType, MapInfo, MapKind, MapRef, MapValue};
+use crate::manifest::{CounterKind, MapInfo, MapKind, MapRef, MapValue};
 
 /// `BPF_ANY` and `BPF_NOEXIST` of `include/uapi/linux/bpf.h`.
 const ANY: i64 = 0;
@@ -223,9 +223,7 @@ impl Expander<'_> {
 
     pub(super) fn map_store(&mut self, inst: Inst, map: MapRef, key: &[Value], value: Value, must: bool) {
         match &self.info(map).value {
-            MapValue::Data(DataType::Str { .. } | DataType::Tuple(_)) => {
-                self.replace_element(inst, map, key, value, must);
-            }
+            MapValue::Data(ty) if ty.is_bytes() => self.replace_element(inst, map, key, value, must),
             MapValue::Data(_) => self.store_number(inst, map, key, value, must),
             _ => unreachable!("the checker refuses plain values here"),
         }
