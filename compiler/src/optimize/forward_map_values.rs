@@ -9,6 +9,8 @@
 //! has only read is forwarded while it pays: a value that waits takes a register or 8 bytes of
 //! stack, so it is read anew when many others were read since.
 
+use std::rc::Rc;
+
 use cranelift_entity::SecondaryMap;
 
 use super::rewrite::Replacements;
@@ -18,14 +20,14 @@ use crate::ir::function::Type;
 use crate::ir::{BinaryOp, Block, Function, Inst, InstData, Value, Values};
 use crate::manifest::MapRef;
 
-/// A value that was read serves until so many others were.
-const RECENT_READS: u32 = 24;
+/// A value that was read serves until so many others are known.
+const RECENT: u32 = 24;
 
 /// Forwards along the control flow.
 pub fn forward_map_values(func: &mut Function) {
     let flow = func.flow();
     let mut at_end: SecondaryMap<Block, Option<Known>> = SecondaryMap::new();
-    let mut forwarding = Forwarding { replacements: Replacements::new(), reads: 0 };
+    let mut forwarding = Forwarding { replacements: Replacements::new(), facts: 0 };
     for &block in &flow.reverse_post_order {
         let mut known = at_start(&flow, &at_end, block);
         for inst in func.blocks[block].insts.clone() {
@@ -46,20 +48,22 @@ fn at_start(flow: &ControlFlow, at_end: &SecondaryMap<Block, Option<Known>>, blo
 /// What is known of map elements at one point.
 #[derive(Clone, Default)]
 struct Known {
-    facts: Vec<Fact>,
+    /// In the order of their numbers.
+    facts: Vec<Rc<Fact>>,
 }
 
-#[derive(Clone, PartialEq)]
 struct Fact {
+    /// Which it is of all that were noted; others in other blocks are not the same.
+    number: u32,
     map: MapRef,
     key: Values,
     content: Content,
 }
 
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 enum Content {
-    /// The element's value, which this read gave.
-    Read(Value, u32),
+    /// The element's value, which a read gave.
+    Read(Value),
     /// The value that this instruction stored.
     Stored(Value, Inst),
     /// The sum of the two.
@@ -70,7 +74,11 @@ enum Content {
 
 impl Known {
     fn intersect(mut self, other: &Self) -> Self {
-        self.facts.retain(|fact| other.facts.contains(fact));
+        let mut others = other.facts.iter().peekable();
+        self.facts.retain(|fact| {
+            while others.next_if(|other| other.number < fact.number).is_some() {}
+            others.next_if(|other| other.number == fact.number).is_some()
+        });
         self
     }
 
@@ -78,39 +86,42 @@ impl Known {
         self.facts.iter().find(|fact| fact.map == map && fact.key == key).map(|fact| &fact.content)
     }
 
-    /// The element was read: forget what has become too old, then note the value.
-    fn read(&mut self, map: MapRef, key: Values, value: Value, number: u32) {
-        let is_recent = |fact: &Fact| !matches!(fact.content, Content::Read(_, old) if number - old >= RECENT_READS);
-        self.facts.retain(is_recent);
-        self.facts.push(Fact { map, key, content: Content::Read(value, number) });
-    }
-
-    /// The element was written: forget what is known of the map, then note the new content.
-    fn write(&mut self, map: MapRef, key: Values, content: Content) {
-        self.forget(map);
-        self.facts.push(Fact { map, key, content });
-    }
-
     fn forget(&mut self, map: MapRef) {
         self.facts.retain(|fact| fact.map != map);
+    }
+
+    fn forget_old_reads(&mut self, number: u32) {
+        let is_old = |fact: &Fact| matches!(fact.content, Content::Read(_)) && number - fact.number >= RECENT;
+        self.facts.retain(|fact| !is_old(fact));
     }
 }
 
 struct Forwarding {
     replacements: Replacements,
-    /// How many elements were read so far.
-    reads: u32,
+    /// How many facts were noted so far.
+    facts: u32,
 }
 
 impl Forwarding {
+    fn note(&mut self, known: &mut Known, map: MapRef, key: Values, content: Content) {
+        self.facts += 1;
+        known.facts.push(Rc::new(Fact { number: self.facts, map, key, content }));
+    }
+
+    /// The element was written: forget what is known of the map, then note the new content.
+    fn write(&mut self, known: &mut Known, map: MapRef, key: Values, content: Content) {
+        known.forget(map);
+        self.note(known, map, key, content);
+    }
+
     fn step(&mut self, func: &mut Function, inst: Inst, known: &mut Known) {
         let result = func.insts[inst].result;
         match (func.insts[inst].data.clone(), result) {
             (InstData::MapLoad { map, key }, Some(result)) => match known.find(map, &key).cloned() {
                 Some(content) => forward(func, inst, result, content, &mut self.replacements),
                 None => {
-                    self.reads += 1;
-                    known.read(map, key, result, self.reads);
+                    known.forget_old_reads(self.facts);
+                    self.note(known, map, key, Content::Read(result));
                 }
             },
             (InstData::MapHasKey { map, key }, _) => {
@@ -118,11 +129,13 @@ impl Forwarding {
                     func.insts[inst].data = InstData::Iconst { imm: 0 };
                 }
             }
-            (InstData::MapStore { map, key, value, .. }, _) => known.write(map, key, Content::Stored(value, inst)),
-            (InstData::MapFetchAdd { map, key, delta }, Some(old)) => {
-                known.write(map, key, Content::Sum(old, delta));
+            (InstData::MapStore { map, key, value, .. }, _) => {
+                self.write(known, map, key, Content::Stored(value, inst))
             }
-            (InstData::MapDelete { map, key }, _) => known.write(map, key, Content::Nothing),
+            (InstData::MapFetchAdd { map, key, delta }, Some(old)) => {
+                self.write(known, map, key, Content::Sum(old, delta));
+            }
+            (InstData::MapDelete { map, key }, _) => self.write(known, map, key, Content::Nothing),
             (InstData::MapAggregate { map, .. }, _) => known.forget(map),
             // Whatever the loop's body writes.
             (InstData::Call { helper: Helper::ForEachMapElem, .. }, _) => known.facts.clear(),
@@ -134,7 +147,7 @@ impl Forwarding {
 /// Serves the load with what is known.
 fn forward(func: &mut Function, load: Inst, result: Value, content: Content, replacements: &mut Replacements) {
     match content {
-        Content::Read(value, _) if func.ty(value) == func.ty(result) => replacements.replace(result, value),
+        Content::Read(value) if func.ty(value) == func.ty(result) => replacements.replace(result, value),
         // A variable may hold something else by now.
         Content::Stored(value, _) if matches!(func.def(value), Some(InstData::SlotLoad { .. })) => {}
         Content::Stored(value, store) if func.ty(value) == func.ty(result) => {

@@ -14,9 +14,10 @@ pub fn straighten_blocks(func: &mut Function) {
     func.layout.clone_from(&func.flow().reverse_post_order);
 }
 
-/// A block without parameters that holds only a jump is passed by.
+/// A block without parameters that holds only a jump is passed by. The last comes first, so that a
+/// row of such blocks is gone through only once.
 fn skip_empty_blocks(func: &mut Function) {
-    for index in 0..func.layout.len() {
+    for index in (0..func.layout.len()).rev() {
         let last = *func.blocks[func.layout[index]].insts.last().expect("every block ends in a terminator");
         for side in 0..func.insts[last].data.successors().count() {
             let passed_by = |func: &Function| passed_by(func, func.insts[last].data.successors().nth(side)?);
