@@ -37,7 +37,7 @@ fn piece(fence: &Fence) -> Result<String, String> {
     let section = listing.split("\n\n").find(|section| section.lines().any(|line| line.starts_with(&head)));
     let lines: Vec<_> = section.ok_or_else(|| format!("{script} has no program {program}"))?.lines().collect();
     let numbers = || fence.text.lines().filter_map(number);
-    let (first, last) = numbers().next().zip(numbers().last()).ok_or("no instruction is in it")?;
+    let (first, last) = numbers().next().zip(numbers().next_back()).ok_or("no instruction is in it")?;
     let at = |wanted| lines.iter().position(|line| number(line) == Some(wanted));
     let (Some(first), Some(last)) = (at(first), at(last)) else { return Err(anew(program)) };
     if lines.iter().filter(|line| number(line).is_some()).count().to_string() != *count {
