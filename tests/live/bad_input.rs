@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use libtest_mimic::Failed;
 use pfscript::cli::script::BUILT_IN;
 
+use crate::rig::toolbox::TOOLBOX;
 use crate::tracer::pfscript;
 
 /// One bad command line: its name, arguments, exit code, and what the message must say.
