@@ -124,12 +124,12 @@ impl Checker<'_> {
         Err(self.note(diagnostic.help(help)))
     }
 
-    /// `print(value)` is a `printf` of its own making.
+    /// `print(value)`: as text a `printf` of its own making.
     fn print_value(&mut self, value: &ast::Expr, span: Span) -> Checked<StmtKind> {
         let value = self.data_expr(value)?;
         let format = if value.ty.is_int() { "%d\n" } else { "%s\n" };
         let format = format::parse(format).expect("a good format");
-        Ok(self.record(Action::Printf(format), vec![(String::new(), value)], span))
+        Ok(self.record(Action::PrintValue(format), vec![(String::new(), value)], span))
     }
 
     /// `print(@m[k])`: what it holds now, or, of an aggregation, when user space looks.
