@@ -7,7 +7,8 @@
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
 use std::thread;
 
 const HELP: &str = "\
@@ -26,6 +27,10 @@ started; its own few faults are not in the line.
 
 Options:
   --threads T   Split the work over T threads [default: 1]
+  --processes P Do it in P children, one after the other, each with a line [default: 1]
+  --life LIFE   What becomes of the child before the work [default: plain]
+                leave: its first thread ends, the others go on
+                exec: a thread that is not its first executes this program anew
   --hold        Print the line while the child is still there, and keep it until stdin ends
   -h, --help    Show this help
 ";
@@ -37,7 +42,34 @@ const CHUNK: u64 = 1024;
 struct Order {
     faults: u64,
     threads: u64,
+    processes: u64,
     hold: bool,
+    life: Life,
+}
+
+/// What becomes of the child before it does the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    /// Nothing.
+    Plain,
+    /// Its first thread ends.
+    Leave,
+    /// Another thread executes this program anew, which does the work.
+    Exec,
+    /// It is that program, and has no parent to report to.
+    Executed,
+}
+
+impl Life {
+    fn named(name: Option<&str>) -> Result<Self, String> {
+        match name {
+            Some("plain") => Ok(Self::Plain),
+            Some("leave") => Ok(Self::Leave),
+            Some("exec") => Ok(Self::Exec),
+            Some("executed") => Ok(Self::Executed),
+            _ => Err("--life is one of plain, leave, exec".to_owned()),
+        }
+    }
 }
 
 /// What the kernel counted.
@@ -50,7 +82,8 @@ struct Faults {
 fn main() -> ExitCode {
     match parse(std::env::args().skip(1)) {
         Ok(None) => finish(print_help()),
-        Ok(Some(order)) => finish(run(&order)),
+        Ok(Some(order)) if order.life == Life::Executed => finish(work(&order)),
+        Ok(Some(order)) => finish((0..order.processes).try_for_each(|_| run(&order))),
         Err(message) => {
             eprintln!("error: {message}\n\nFor more information, try '--help'.");
             ExitCode::from(2)
@@ -75,13 +108,15 @@ fn finish(result: io::Result<()>) -> ExitCode {
 
 /// The command line; nothing when help is asked for.
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Order>, String> {
-    let mut order = Order { faults: 0, threads: 1, hold: false };
+    let mut order = Order { faults: 0, threads: 1, processes: 1, hold: false, life: Life::Plain };
     let mut faults = None;
     while let Some(word) = words.next() {
         match word.as_str() {
             "-h" | "--help" => return Ok(None),
             "--hold" => order.hold = true,
             "--threads" => order.threads = number("--threads", words.next().as_deref(), 1, 1024)?,
+            "--processes" => order.processes = number("--processes", words.next().as_deref(), 1, 1_000_000)?,
+            "--life" => order.life = Life::named(words.next().as_deref())?,
             _ if word.starts_with("--threads=") => order.threads = number("--threads", word.get(10..), 1, 1024)?,
             _ if faults.is_some() || word.starts_with("--") => return Err(format!("unexpected argument '{word}'")),
             _ => faults = Some(number("N", Some(&word), 0, 1_000_000_000_000)?),
@@ -97,6 +132,7 @@ fn number(name: &str, text: Option<&str>, low: u64, high: u64) -> Result<u64, St
     value.ok_or_else(|| format!("invalid value '{text}' for {name}: it must be a number from {low} to {high}"))
 }
 
+/// One child, and the line about it.
 fn run(order: &Order) -> io::Result<()> {
     // The child reports through the first pipe and is held by the second.
     let (mut report, reporter) = io::pipe()?;
@@ -180,11 +216,40 @@ fn no_usage() -> libc::rusage {
 fn child(order: &Order, reporter: &io::PipeWriter, holder: &io::PipeReader) -> ! {
     // SAFETY: no memory is involved. The child must not outlive a parent that is killed.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-    let worked = work(order);
+    let worked = live(order);
     if order.hold && worked.is_ok() {
         report_and_stay(reporter, holder);
     }
     // SAFETY: leaves at once, without the parent's exit handlers.
+    unsafe { libc::_exit(i32::from(worked.is_err())) }
+}
+
+/// Does the work in the way that was asked for.
+fn live(order: &Order) -> io::Result<()> {
+    match order.life {
+        Life::Plain | Life::Executed => work(order),
+        Life::Leave => {
+            let order = Order { ..*order };
+            thread::Builder::new().spawn(move || leave_as_last(&order))?;
+            // SAFETY: ends this thread alone; nothing on its stack is borrowed by another.
+            unsafe { libc::syscall(libc::SYS_exit, 0) };
+            unreachable!("a thread that has ended goes on")
+        }
+        Life::Exec => {
+            let (faults, threads) = (order.faults.to_string(), order.threads.to_string());
+            let run = move || {
+                let mut command = Command::new("/proc/self/exe");
+                command.arg0("page_fault_gen").args(["--life", "executed", "--threads", &threads, &faults]).exec()
+            };
+            Err(thread::spawn(run).join().unwrap_or_else(|_| io::Error::other("a thread panicked")))
+        }
+    }
+}
+
+/// The rest of a process whose first thread has ended.
+fn leave_as_last(order: &Order) -> ! {
+    let worked = work(order);
+    // SAFETY: as at the end of `child`.
     unsafe { libc::_exit(i32::from(worked.is_err())) }
 }
 
@@ -261,13 +326,22 @@ mod tests {
 
     #[test]
     fn the_command_line_is_understood() {
-        let order = parsed("--threads 4 1000 --hold").expect("good").expect("an order");
-        assert_eq!((order.faults, order.threads, order.hold), (1000, 4, true));
+        let order = parsed("--threads 4 1000 --hold --processes 3").expect("good").expect("an order");
+        assert_eq!((order.faults, order.threads, order.processes, order.hold), (1000, 4, 3, true));
         assert_eq!(parsed("7 --threads=2").expect("good").expect("an order").threads, 2);
         assert!(parsed("7 --help").expect("good").is_none());
-        for bad in
-            ["", "x", "-5", "1 2", "5 --threads", "5 --threads 0", "5 --threads=", "5 --what", "9999999999999999999999"]
-        {
+        for bad in [
+            "",
+            "x",
+            "-5",
+            "1 2",
+            "5 --threads",
+            "5 --threads 0",
+            "5 --threads=",
+            "5 --processes 0",
+            "5 --what",
+            "9999999999999999999999",
+        ] {
             assert!(parsed(bad).is_err(), "{bad}");
         }
     }
