@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use pfscript::attach;
 use pfscript::failure::Failure;
 use pfscript::kernel::Kernel;
 use pfscript::load::Loader;
@@ -50,7 +51,7 @@ pub fn judge(text: &str, kernel: &Kernel) -> Verdict {
         Err(verdict) => return verdict,
     };
     let programs = artifact.manifest.targets.iter().flat_map(|target| &target.alternatives);
-    let targets: Vec<Target> = programs.filter_map(loadable).collect();
+    let targets: Vec<Target> = programs.filter_map(|program| loadable(program, kernel)).collect();
     let loader = match Loader::new(&artifact, kernel) {
         Ok(loader) => loader,
         Err(failure) => return Verdict::Rejected(explain(&failure)),
@@ -63,13 +64,15 @@ pub fn judge(text: &str, kernel: &Kernel) -> Verdict {
     Verdict::Loads(targets.len())
 }
 
-/// The program as one that any kernel takes: kprobes are loaded as uprobes at some address, which
-/// the verifier treats alike; what needs a BPF trampoline is left to the guests.
-fn loadable(program: &Program) -> Option<Target> {
+/// The program as one that this kernel takes: where there are no kprobes they are loaded as uprobes,
+/// which the verifier treats alike; uprobes at a place that every machine has; what needs a BPF
+/// trampoline only where there are any.
+fn loadable(program: &Program, kernel: &Kernel) -> Option<Target> {
     let mut program = program.clone();
+    let offered = attach::prerequisite(&program.attach, kernel).is_ok();
     match &program.attach {
-        AttachSpec::Fentry { .. } => return None,
-        AttachSpec::Kprobe { ret, .. } => {
+        AttachSpec::Fentry { .. } if !offered => return None,
+        AttachSpec::Kprobe { ret, .. } | AttachSpec::Uprobe { ret, .. } if !offered => {
             let ret = *ret;
             program.attach = AttachSpec::Uprobe { path: "/bin/sh".into(), function: String::new(), offset: 4096, ret };
         }
