@@ -28,6 +28,9 @@ started; its own few faults are not in the line.
 Options:
   --threads T   Split the work over T threads [default: 1]
   --processes P Do it in P children, one after the other, each with a line [default: 1]
+  --by HOW      What makes the pages fault [default: touch]
+                populate: the kernel touches them for the process, by madvise(MADV_POPULATE_WRITE)
+                fail: each is touched where that is forbidden (SIGSEGV), then allowed, then touched again
   --life LIFE   What becomes of the child before the work [default: plain]
                 leave: its first thread ends, the others go on
                 exec: a thread that is not its first executes this program anew
@@ -45,6 +48,29 @@ struct Order {
     processes: u64,
     hold: bool,
     life: Life,
+    by: By,
+}
+
+/// What makes pages fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    /// The process writes to them.
+    Touch,
+    /// The kernel does, for the process.
+    Populate,
+    /// The process writes to them where it must not, and again when it may.
+    Fail,
+}
+
+impl By {
+    fn named(name: Option<&str>) -> Result<Self, String> {
+        match name {
+            Some("touch") => Ok(Self::Touch),
+            Some("populate") => Ok(Self::Populate),
+            Some("fail") => Ok(Self::Fail),
+            _ => Err("--by is one of touch, populate, fail".to_owned()),
+        }
+    }
 }
 
 /// What becomes of the child before it does the work.
@@ -108,7 +134,7 @@ fn finish(result: io::Result<()>) -> ExitCode {
 
 /// The command line; nothing when help is asked for.
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Order>, String> {
-    let mut order = Order { faults: 0, threads: 1, processes: 1, hold: false, life: Life::Plain };
+    let mut order = Order { faults: 0, threads: 1, processes: 1, hold: false, life: Life::Plain, by: By::Touch };
     let mut faults = None;
     while let Some(word) = words.next() {
         match word.as_str() {
@@ -116,6 +142,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Order>, Strin
             "--hold" => order.hold = true,
             "--threads" => order.threads = number("--threads", words.next().as_deref(), 1, 1024)?,
             "--processes" => order.processes = number("--processes", words.next().as_deref(), 1, 1_000_000)?,
+            "--by" => order.by = By::named(words.next().as_deref())?,
             "--life" => order.life = Life::named(words.next().as_deref())?,
             _ if word.starts_with("--threads=") => order.threads = number("--threads", word.get(10..), 1, 1024)?,
             _ if faults.is_some() || word.starts_with("--") => return Err(format!("unexpected argument '{word}'")),
@@ -257,10 +284,10 @@ fn leave_as_last(order: &Order) -> ! {
 fn work(order: &Order) -> io::Result<()> {
     let share = |index| order.faults / order.threads + u64::from(index < order.faults % order.threads);
     if order.threads == 1 {
-        return touch(order.faults);
+        return touch(order.faults, order.by);
     }
     thread::scope(|scope| {
-        let start = |index| thread::Builder::new().spawn_scoped(scope, move || touch(share(index)));
+        let start = |index| thread::Builder::new().spawn_scoped(scope, move || touch(share(index), order.by));
         let started: Vec<_> = (0..order.threads).map(start).collect::<io::Result<_>>()?;
         started
             .into_iter()
@@ -268,10 +295,9 @@ fn work(order: &Order) -> io::Result<()> {
     })
 }
 
-/// Makes `faults` page faults: one write to each fresh page, the same memory again and again.
-fn touch(faults: u64) -> io::Result<()> {
-    // SAFETY: asks for no memory.
-    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
+/// Makes `faults` page faults: one for each fresh page, the same memory again and again.
+fn touch(faults: u64, by: By) -> io::Result<()> {
+    let page = page_size();
     let size = page * CHUNK.min(faults.max(1)) as usize;
     let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
     // SAFETY: a new mapping, at a place that the kernel chooses.
@@ -281,16 +307,61 @@ fn touch(faults: u64) -> io::Result<()> {
     }
     // SAFETY: the whole of the mapping just made; a kernel without huge pages refuses, rightly.
     unsafe { libc::madvise(memory, size, libc::MADV_NOHUGEPAGE) };
+    if by == By::Fail {
+        allow_at_second_try()?;
+    }
     for fault in 0..faults {
         let at = (fault % CHUNK) as usize * page;
+        // SAFETY: `at` is within the mapping, which no one else knows.
+        let place = unsafe { memory.byte_add(at) };
         if at == 0 {
             // SAFETY: as above; nothing refers to what is given back.
             unsafe { libc::madvise(memory, size, libc::MADV_DONTNEED) };
         }
-        // SAFETY: `at` is within the mapping, which no one else knows.
-        unsafe { memory.cast::<u8>().add(at).write_volatile(1) };
+        match by {
+            By::Touch => {}
+            // SAFETY: a page of the mapping.
+            By::Populate => match unsafe { libc::madvise(place, page, libc::MADV_POPULATE_WRITE) } {
+                0 => continue,
+                _ => return Err(io::Error::last_os_error()),
+            },
+            // SAFETY: a page of the mapping.
+            By::Fail => match unsafe { libc::mprotect(place, page, libc::PROT_NONE) } {
+                0 => {}
+                _ => return Err(io::Error::last_os_error()),
+            },
+        }
+        // SAFETY: within the mapping; where writing is forbidden, the handler allows it.
+        unsafe { place.cast::<u8>().write_volatile(1) };
     }
     Ok(())
+}
+
+fn page_size() -> usize {
+    // SAFETY: asks for no memory.
+    unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
+}
+
+/// From now on, writing to a forbidden page makes it allowed, and is done again.
+fn allow_at_second_try() -> io::Result<()> {
+    extern "C" fn allow(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+        let page = page_size();
+        // SAFETY: the kernel gives a valid siginfo, whose address is of the page that was written to.
+        unsafe {
+            let place = (*info).si_addr().map_addr(|address| address & !(page - 1));
+            if libc::mprotect(place, page, libc::PROT_READ | libc::PROT_WRITE) != 0 {
+                libc::_exit(1);
+            }
+        }
+    }
+    // SAFETY: plain numbers, filled in as the handler's signature wants it.
+    let set = unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = allow as *const () as usize;
+        action.sa_flags = libc::SA_SIGINFO;
+        libc::sigaction(libc::SIGSEGV, &raw const action, std::ptr::null_mut())
+    };
+    if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Tells the parent this process's total and stays until the parent lets go, then leaves. There is
@@ -354,9 +425,9 @@ mod tests {
             unsafe { libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage) };
             Faults::of(&usage).total()
         };
-        touch(1).expect("memory");
+        touch(1, By::Touch).expect("memory");
         let before = faults();
-        touch(3000).expect("memory");
+        touch(3000, By::Touch).expect("memory");
         let made = faults() - before;
         assert!((3000..3010).contains(&made), "{made}");
     }

@@ -48,7 +48,48 @@ pub const CASES: &[Case] = &[
             }
         },
     },
+    Case {
+        name: "sources_software",
+        needs: Needs::Nothing,
+        commands: "count $here/software.pf 1 500 --by populate; count $here/software.pf 1 500 --by fail",
+        // Only what the processor raised, but all of that.
+        check: |seen| counted_beside(seen, &[-500, 500], 0),
+    },
+    Case {
+        name: "sources_kprobe",
+        needs: Needs::Kprobe,
+        commands: "count $here/kprobe.pf 1 500 --by populate; count $here/kprobe.pf 1 500 --by fail",
+        check: |seen| counted_beside(seen, &[0, 0], RETRIES),
+    },
+    Case {
+        name: "sources_fentry",
+        needs: Needs::Fentry,
+        commands: "count $here/fentry.pf 1 500 --by populate; count $here/fentry.pf 1 500 --by fail",
+        check: |seen| counted_beside(seen, &[0, 0], RETRIES),
+    },
 ];
+
+/// Checks runs at step 1 of a source which counts so many more faults than getrusage.
+pub fn counted_beside(seen: &Transcript, more: &[i64], slack: u64) -> Result<(), String> {
+    let mut more_of_run = more.iter();
+    let mut lines = Vec::new();
+    for line in &seen.lines {
+        lines.push(match line.starts_with("pid=") {
+            true => with_faults(line, *more_of_run.next().ok_or("more runs than expected")?),
+            false => line.clone(),
+        });
+    }
+    counted(&Transcript { lines, exit: seen.exit }, &vec![1; more.len()], slack)
+}
+
+/// The generator's line with so many more faults.
+fn with_faults(line: &str, more: i64) -> String {
+    let word = |word: &str| match word.strip_prefix("faults=").and_then(|count| count.parse::<u64>().ok()) {
+        Some(count) => format!("faults={}", count.saturating_add_signed(more)),
+        None => word.to_owned(),
+    };
+    line.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
 
 /// Checks the runs of `count` in a transcript, one for each of `steps`.
 pub fn counted(seen: &Transcript, steps: &[u64], slack: u64) -> Result<(), String> {

@@ -3,7 +3,7 @@
 //!
 //! All by the software event, whose counts are exact: the smallest error shows.
 
-use super::counting::counted;
+use super::counting::{counted, counted_beside};
 use super::{Case, Needs, ended};
 use crate::machine::Transcript;
 
@@ -61,10 +61,7 @@ pub const CASES: &[Case] = &[
         needs: Needs::Nothing,
         // getrusage has one fault more: the arguments, which the kernel writes to the new stack.
         commands: "count $here/software.pf 1 3000 --life exec",
-        check: |seen| {
-            let lines = seen.lines.iter().map(|line| less_one(line)).collect();
-            counted(&Transcript { lines, exit: seen.exit }, &[1], 1)
-        },
+        check: |seen| counted_beside(seen, &[-1], 1),
     },
 ];
 
@@ -75,13 +72,4 @@ fn exact(seen: &Transcript, lives: u64) -> Result<(), String> {
         [told, wrong, extra] if told == [lives] && wrong == [0] && extra == [0] => Ok(()),
         told => Err(format!("lives, wrong and unexpected counts are {told:?}")),
     }
-}
-
-/// The generator's line with one fault less.
-fn less_one(line: &str) -> String {
-    let word = |word: &str| match word.strip_prefix("faults=").and_then(|count| count.parse::<u64>().ok()) {
-        Some(count) => format!("faults={}", count - 1),
-        None => word.to_owned(),
-    };
-    line.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
