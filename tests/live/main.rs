@@ -4,15 +4,18 @@
 //! Tests run one after the other: each of them may look at what is in the kernel.
 
 mod bad_input;
+mod bursts;
 mod counts;
 mod endings;
 mod forms;
 mod kernel_state;
 mod object;
+mod pictures;
 #[path = "../rig/mod.rs"]
 #[allow(dead_code, reason = "every test crate takes its part of the rig")]
 mod rig;
 mod symbols;
+mod toolbox;
 mod tracer;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -20,6 +23,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use crate::bad_input::BAD_INPUT;
 use crate::kernel_state::leaves_nothing;
 use crate::rig::need::{self, Need};
+use crate::rig::toolbox::{TOOLBOX, Tool};
 
 const NEEDS: &[Need] = &[Need::Root, Need::Tracefs, Need::Command("bpftool", "bpftool")];
 const NAMESPACES: &[Need] =
@@ -31,8 +35,16 @@ const BARE_MACHINES: &[Need] =
 fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    let groups =
-        [counts_trials(), ending_trials(), form_trials(), symbol_trials(), object_trials(), bad_input_trials()];
+    let groups = [
+        counts_trials(),
+        ending_trials(),
+        form_trials(),
+        symbol_trials(),
+        picture_trials(),
+        toolbox_trials(),
+        object_trials(),
+        bad_input_trials(),
+    ];
     libtest_mimic::run(&arguments, groups.into_iter().flatten().collect()).exit();
 }
 
@@ -51,6 +63,8 @@ fn counts_trials() -> Vec<Trial> {
     }
     trials.push(live("counts/default_step", counts::default_step));
     trials.push(live("counts/same_name", counts::same_name));
+    trials.push(live("bursts/staged", bursts::staged));
+    trials.push(live("bursts/ended_while_staged", bursts::ended_while_staged));
     trials.push(live("counts/freed_with_process", counts::freed_with_process));
     trials
 }
@@ -86,6 +100,16 @@ fn symbol_trials() -> Vec<Trial> {
         live("symbols/kernel_types", symbols::kernel_types),
         live("symbols/moments", symbols::moments),
     ]
+}
+
+fn picture_trials() -> Vec<Trial> {
+    vec![live("pictures/folded", pictures::folded), live("pictures/flame_graph", pictures::flame_graph)]
+}
+
+fn toolbox_trials() -> Vec<Trial> {
+    let tool = |tool: &'static Tool| live(format!("toolbox/{}", tool.name), || toolbox::works(tool));
+    let complete = Trial::test("toolbox/is_complete", toolbox::is_complete);
+    TOOLBOX.iter().map(tool).chain([complete]).collect()
 }
 
 fn object_trials() -> Vec<Trial> {

@@ -26,8 +26,11 @@ use crate::rig::need::{self, Need};
 use crate::table::Table;
 use crate::tool::Tool;
 
-const GUEST_NEEDS: &[Need] =
-    &[Need::Command("qemu-system-x86_64", "qemu-system-x86"), Need::Command("busybox", "busybox-static")];
+const GUEST_NEEDS: &[Need] = &[
+    Need::Command("qemu-system-x86_64", "qemu-system-x86"),
+    Need::Command("busybox", "busybox-static"),
+    Need::Other(kernels::missing),
+];
 const HOST_NEEDS: &[Need] = &[Need::Root, Need::Tracefs, Need::Command("busybox", "busybox-static")];
 
 static TOOL: LazyLock<Result<Tool, String>> = LazyLock::new(Tool::build);

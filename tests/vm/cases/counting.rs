@@ -21,25 +21,25 @@ pub const CASES: &[Case] = &[
         name: "by_fentry",
         needs: Needs::Fentry,
         commands: "count $here/fentry.pf 1 4000; count $here/fentry.pf 50 20000 --threads 4",
-        check: |seen| counted(seen, &[1, 50], RETRIES),
+        check: &|seen| counted(seen, &[1, 50], RETRIES),
     },
     Case {
         name: "by_kprobe",
         needs: Needs::Kprobe,
         commands: "count $here/kprobe.pf 1 4000; count $here/kprobe.pf 50 20000 --threads 4",
-        check: |seen| counted(seen, &[1, 50], RETRIES),
+        check: &|seen| counted(seen, &[1, 50], RETRIES),
     },
     Case {
         name: "by_software",
         needs: Needs::Nothing,
         commands: "count $here/software.pf 1 4000; count $here/software.pf 50 20000 --threads 4",
-        check: |seen| counted(seen, &[1, 50], 0),
+        check: &|seen| counted(seen, &[1, 50], 0),
     },
     Case {
         name: "by_choice",
         needs: Needs::Kprobe,
         commands: "count $here/pagefault.pf 70 20000",
-        check: |seen| {
+        check: &|seen| {
             counted(seen, &[70], RETRIES)?;
             let attached = seen.lines.iter().find(|line| line.contains("attached"));
             match attached {
@@ -53,19 +53,19 @@ pub const CASES: &[Case] = &[
         needs: Needs::Nothing,
         commands: "count $here/software.pf 1 500 --by populate; count $here/software.pf 1 500 --by fail",
         // Only what the processor raised, but all of that.
-        check: |seen| counted_beside(seen, &[-500, 500], 0),
+        check: &|seen| counted_beside(seen, &[-500, 500], 0),
     },
     Case {
         name: "sources_kprobe",
         needs: Needs::Kprobe,
         commands: "count $here/kprobe.pf 1 500 --by populate; count $here/kprobe.pf 1 500 --by fail",
-        check: |seen| counted_beside(seen, &[0, 0], RETRIES),
+        check: &|seen| counted_beside(seen, &[0, 0], RETRIES),
     },
     Case {
         name: "sources_fentry",
         needs: Needs::Fentry,
         commands: "count $here/fentry.pf 1 500 --by populate; count $here/fentry.pf 1 500 --by fail",
-        check: |seen| counted_beside(seen, &[0, 0], RETRIES),
+        check: &|seen| counted_beside(seen, &[0, 0], RETRIES),
     },
 ];
 

@@ -17,7 +17,7 @@ pub const CASES: &[Case] = &[
                  uprobe:'$here'/page_fault_gen:main+0 { @[probe] = count(); }
                  uretprobe:'$here'/page_fault_gen:main { @[probe] = count(); }
                  END { printf("fired END\n"); }'"#,
-        check: |seen| {
+        check: &|seen| {
             ended(seen, 1)?;
             shown(seen, &["fired BEGIN", "fired END", "@[uprobe:", "@[uretprobe:", "@[tracepoint:sched:"])?;
             shown(
@@ -34,7 +34,7 @@ pub const CASES: &[Case] = &[
                  kretprobe:handle_mm_fault /comm == "page_fault_gen"/ { @result[probe, retval & 3] = count(); }
                  fentry:handle_mm_fault /comm == "page_fault_gen"/ { @[probe] = count(); }
                  fexit:handle_mm_fault /comm == "page_fault_gen"/ { @result[probe, retval & 3] = count(); }'"#,
-        check: |seen| {
+        check: &|seen| {
             ended(seen, 1)?;
             shown(
                 seen,
@@ -48,7 +48,7 @@ pub const CASES: &[Case] = &[
         needs: Needs::Nothing,
         commands: r#"pfscript -e 'hardware:cpu-cycles:1000000 { @ = count(); }' --duration 1s; echo "exit=$?""#,
         // An emulated machine may have no counters: then that must be said.
-        check: |seen| match seen.values("exit")[..] {
+        check: &|seen| match seen.values("exit")[..] {
             [0] => Ok(()),
             [3] => shown(seen, &["this machine has no such hardware counter"]),
             _ => Err("neither counted nor told why not".to_owned()),

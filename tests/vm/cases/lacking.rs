@@ -16,7 +16,7 @@ pub const BARE: &[Case] = &[
         name: "bare_falls_to_software",
         needs: Needs::Guest,
         commands: "count $here/pagefault.pf 7 5000 --threads 2",
-        check: |seen| {
+        check: &|seen| {
             counted(seen, &[7], 0)?;
             passed_over(seen, &[NO_KPROBES, NO_BTF])?;
             shown(seen, &["attached software:page-faults:1"])
@@ -26,13 +26,13 @@ pub const BARE: &[Case] = &[
         name: "bare_has_nothing",
         needs: Needs::Guest,
         commands: KPROBE_OR_FENTRY,
-        check: |seen| shown(seen, &["exit=3", "none of the alternatives can be attached", NO_KPROBES, NO_BTF]),
+        check: &|seen| shown(seen, &["exit=3", "none of the alternatives can be attached", NO_KPROBES, NO_BTF]),
     },
     Case {
         name: "bare_has_no_uprobes",
         needs: Needs::Guest,
         commands: r#"trace -e 'uprobe:/bin/page_fault_gen:main { @n = count(); }'; interrupt; echo "exit=$?"; said"#,
-        check: |seen| shown(seen, &["exit=3", "this kernel has no uprobes"]),
+        check: &|seen| shown(seen, &["exit=3", "this kernel has no uprobes"]),
     },
 ];
 
@@ -41,7 +41,7 @@ pub const NO_BTF_CASES: &[Case] = &[Case {
     name: "no_btf_falls_to_kprobe",
     needs: Needs::Guest,
     commands: r#"see 'fentry:handle_mm_fault or kprobe:handle_mm_fault /comm == "page_fault_gen"/ { @[probe] = count(); }'"#,
-    check: |seen| {
+    check: &|seen| {
         passed_over(seen, &[NO_BTF])?;
         shown(seen, &["attached kprobe:handle_mm_fault", "@[kprobe:handle_mm_fault]: ", "exit=0"])
     },
@@ -53,7 +53,7 @@ pub const LOCKED: &[Case] = &[
         name: "locked_falls_to_fentry",
         needs: Needs::Guest,
         commands: r#"see 'kprobe:handle_mm_fault or fentry:handle_mm_fault /pid > 1/ { @[probe] = count(); }'"#,
-        check: |seen| {
+        check: &|seen| {
             passed_over(
                 seen,
                 &["kprobe:handle_mm_fault: refused by the kernel, perf_event_open: operation not permitted"],
@@ -65,7 +65,7 @@ pub const LOCKED: &[Case] = &[
         name: "locked_says_why",
         needs: Needs::Guest,
         commands: r#"trace pagefault; interrupt; echo "exit=$?"; said"#,
-        check: |seen| shown(seen, &["exit=3", "tracefs is closed: the kernel is locked down"]),
+        check: &|seen| shown(seen, &["exit=3", "tracefs is closed: the kernel is locked down"]),
     },
 ];
 

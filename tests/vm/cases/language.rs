@@ -8,13 +8,13 @@ pub const CASES: &[Case] = &[
         name: "stack",
         needs: Needs::Kprobe,
         commands: r#"see 'kprobe:handle_mm_fault /comm == "page_fault_gen"/ { @[kstack] = count(); }'"#,
-        check: |seen| shown(seen, &["    handle_mm_fault+", "    asm_exc_page_fault+"]),
+        check: &|seen| shown(seen, &["    handle_mm_fault+", "    asm_exc_page_fault+"]),
     },
     Case {
         name: "wildcard",
         needs: Needs::Kprobe,
         commands: r#"see 'kprobe:handle_mm_f*t /comm == "page_fault_gen"/ { @[probe] = count(); }'"#,
-        check: |seen| shown(seen, &["@[kprobe:handle_mm_fault]: "]),
+        check: &|seen| shown(seen, &["@[kprobe:handle_mm_fault]: "]),
     },
     Case {
         name: "map_loop",
@@ -29,7 +29,7 @@ pub const CASES: &[Case] = &[
                          printf("n=%d s=%s kept=%d pairs=%d\n", $n, $s, $kept, $pairs);
                          for ($kv : @m) { exit(); }
                          printf("never\n"); }'; echo "exit=$?""#,
-        check: |seen| match seen.lines.iter().any(|line| line.contains("never")) {
+        check: &|seen| match seen.lines.iter().any(|line| line.contains("never")) {
             true => Err("a program went on behind its end".to_owned()),
             false => shown(seen, &["n=2 s=a kept=5 pairs=3", "exit=0"]),
         },
@@ -48,7 +48,7 @@ pub const CASES: &[Case] = &[
                              printf("low=%d len=%d sum=%d\n", @low, len(@mean), $sum);
                              printf("%s %d\n", ksym(kaddr("do_exit")), strncmp(comm, "pfscripts", 3));
                          }'; echo "exit=$?""#,
-        check: |seen| shown(seen, &["ticks=1 same=1 cpus=1", "low=-7 len=2 sum=13", "do_exit 0", "exit=0"]),
+        check: &|seen| shown(seen, &["ticks=1 same=1 cpus=1", "low=-7 len=2 sum=13", "do_exit 0", "exit=0"]),
     },
     Case {
         name: "arguments",
@@ -59,6 +59,6 @@ pub const CASES: &[Case] = &[
                          @ret[retval & 3, args.vma.vm_mm.map_count > 5] = count(); }'
                      see 'rawtracepoint:sched_process_exit /comm == "page_fault_gen"/ {
                          printf("%d %s\n", pid == args.p.tgid, args.p.group_leader.comm); }'"#,
-        check: |seen| shown(seen, &["@area[1, 1]: ", "@ret[0, 1]: ", "1 page_fault_gen"]),
+        check: &|seen| shown(seen, &["@area[1, 1]: ", "@ret[0, 1]: ", "1 page_fault_gen"]),
     },
 ];

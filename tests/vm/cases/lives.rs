@@ -17,7 +17,7 @@ pub const CASES: &[Case] = &[
         name: "lives_many",
         needs: Needs::Nothing,
         commands: "lives $here/lives.pf page_fault_gen 2 --processes 300",
-        check: |seen| {
+        check: &|seen| {
             exact(seen, 300)?;
             match seen.values("counters")[..] {
                 [left] if left <= LEFT_AT_MOST => Ok(()),
@@ -35,7 +35,7 @@ pub const CASES: &[Case] = &[
                        echo 32768 >/proc/sys/kernel/pid_max
                    }
                    lives $here/lives.pf storm",
-        check: |seen| {
+        check: &|seen| {
             exact(seen, 300)?;
             match seen.values("pids")[..] {
                 [pids] if pids <= 6 => Ok(()),
@@ -47,21 +47,21 @@ pub const CASES: &[Case] = &[
         name: "lives_without_first_thread",
         needs: Needs::Nothing,
         commands: "count $here/software.pf 1 3000 --threads 3 --life leave",
-        check: |seen| counted(seen, &[1], 0),
+        check: &|seen| counted(seen, &[1], 0),
     },
     Case {
         name: "lives_of_threads",
         needs: Needs::Nothing,
         // Each thread ends when it has done its share, long before the last one.
         commands: "count $here/software.pf 1 5000 --threads 50",
-        check: |seen| counted(seen, &[1], 0),
+        check: &|seen| counted(seen, &[1], 0),
     },
     Case {
         name: "lives_through_exec",
         needs: Needs::Nothing,
         // getrusage has one fault more: the arguments, which the kernel writes to the new stack.
         commands: "count $here/software.pf 1 3000 --life exec",
-        check: |seen| counted_beside(seen, &[-1], 1),
+        check: &|seen| counted_beside(seen, &[-1], 1),
     },
 ];
 

@@ -6,6 +6,7 @@ mod lacking;
 mod language;
 mod lives;
 mod suites;
+mod toolbox;
 
 use std::fs::File;
 use std::io::Read;
@@ -26,8 +27,11 @@ pub struct Case {
     /// What the shell runs; `case_functions` are at hand.
     pub commands: &'static str,
     /// What must be true of what it printed.
-    pub check: fn(&Transcript) -> Result<(), String>,
+    pub check: Check,
 }
+
+/// Says what is wrong with what a case printed.
+pub type Check = &'static (dyn Fn(&Transcript) -> Result<(), String> + Sync);
 
 /// What the host may lack; the guests have it, but where a set is for those that do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,8 +110,11 @@ impl Set {
 
     /// Its cases.
     pub fn cases(self) -> Box<dyn Iterator<Item = &'static Case>> {
-        let all =
-            || [counting::CASES, kinds::CASES, language::CASES, lives::CASES, suites::CASES].into_iter().flatten();
+        let all = || {
+            let tables: [&'static [Case]; 6] =
+                [counting::CASES, kinds::CASES, language::CASES, lives::CASES, suites::CASES, &toolbox::CASES];
+            tables.into_iter().flatten()
+        };
         match self {
             Self::Host => Box::new(all().filter(|case| case.needs.met_by_host())),
             Self::All => Box::new(all()),

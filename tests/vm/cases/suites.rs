@@ -13,19 +13,19 @@ pub const CASES: &[Case] = &[
         name: "suite_of_cases",
         needs: Needs::Nothing,
         commands: "suite run/ --color never --test-threads 2",
-        check: |seen| all_passed(seen, files("../tests/cases/run", "out")),
+        check: &|seen| all_passed(seen, files("../tests/cases/run", "out")),
     },
     Case {
         name: "suite_of_scripts",
         needs: Needs::Nothing,
         commands: "suite scripts/ --color never --test-threads 2",
-        check: |seen| all_passed(seen, 2 * files("../scripts", "pf")),
+        check: &|seen| all_passed(seen, 2 * files("../scripts", "pf")),
     },
     Case {
         name: "suite_of_generated",
         needs: Needs::Nothing,
         commands: "PFSCRIPT_FUZZ_SCRIPTS=200 fuzz generated/loads --color never --nocapture",
-        check: |seen| {
+        check: &|seen| {
             all_passed(seen, 1)?;
             shown(seen, &["200 scripts, "])
         },
