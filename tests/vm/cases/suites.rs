@@ -19,7 +19,7 @@ pub const CASES: &[Case] = &[
         name: "suite_of_scripts",
         needs: Needs::Nothing,
         commands: "suite scripts/ --color never --test-threads 2",
-        check: &|seen| all_passed(seen, 2 * files("../scripts", "pf")),
+        check: &|seen| all_passed(seen, files("../scripts", "pf")),
     },
     Case {
         name: "suite_of_generated",
