@@ -163,7 +163,7 @@ impl<'a> Session<'a> {
             None => Rings::none(),
         };
         let stages = loader.stage().map(|(map, program)| Stages::new(map, &program, &cpus)).transpose()?;
-        sink.stacks(loader.stacks())?;
+        sink.stacks(&loader.stacks())?;
         Ok(Self {
             artifact,
             loader,

@@ -33,6 +33,7 @@ fn main() {
         claim("the_code_map_names_what_is_there", claims::the_code_map_names_what_is_there),
         claim("every_script_is_built_in_and_told_of", claims::every_script_is_built_in_and_told_of),
         claim("the_readme_shows_pagefault_as_it_is", claims::the_readme_shows_pagefault_as_it_is),
+        claim("the_table_for_bpftrace_users_is_whole", claims::the_table_for_bpftrace_users_is_whole),
         claim("no_command_is_excused_for_nothing", no_command_is_excused_for_nothing),
         claim("each_line_of_pagefaults_bytecode_is_explained", each_line_of_pagefaults_bytecode_is_explained),
     ];

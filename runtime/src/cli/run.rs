@@ -1,7 +1,7 @@
 //! From the command line to the exit code: the order in which everything happens.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use pfscript_compiler::params::ParamSpec;
@@ -130,7 +130,7 @@ fn trace(source: &SourceFile, artifact: &Artifact, kernel: &Kernel, args: &Args)
     let duplicate = to.duplicate().map_err(Stop::Unopened)?;
     let picture = args.flamegraph.as_ref().map(|file| Destination::file(file)).transpose().map_err(Stop::Unopened)?;
     let picture = picture.map(|to| FlameGraph::new(manifest, to, source.name()));
-    let mut output = Output::new(manifest, args.form, to, remarks(args.verbosity)).with_picture(picture);
+    let mut output = Output::new(manifest, args.form, to, remarks(source, args.verbosity)).with_picture(picture);
     let settings = Settings {
         duration: args.duration,
         max_events: args.max_events,
@@ -146,8 +146,10 @@ fn trace(source: &SourceFile, artifact: &Artifact, kernel: &Kernel, args: &Args)
 }
 
 /// Remarks on stderr: warnings always, notes with `-v`.
-fn remarks(verbosity: Verbosity) -> Remarks {
+fn remarks(source: &SourceFile, verbosity: Verbosity) -> Remarks {
+    let source = source.clone();
     Box::new(move |remark, text| match remark {
+        Remark::Script { is_error, span } => report::of_script(&source, span, is_error, text),
         Remark::Warning => report::warning(text),
         Remark::Note if verbosity == Verbosity::Verbose => report::note(text),
         Remark::Note => {}
@@ -187,8 +189,14 @@ impl Stop {
         match self {
             Self::CommandLine(error) => {
                 // Help goes to stdout, where a closed pipe is no failure.
-                let _ = error.print();
-                if error.exit_code() == 0 { DONE } else { WRONG_COMMAND_LINE }
+                let printed = error.print().and_then(|()| io::stdout().flush());
+                match printed {
+                    Err(why) if why.kind() != io::ErrorKind::BrokenPipe => {
+                        said(&format!("cannot write to standard output: {why}"), &[], WRONG_MACHINE)
+                    }
+                    _ if error.exit_code() == 0 => DONE,
+                    _ => WRONG_COMMAND_LINE,
+                }
             }
             Self::NoCode(message) => said(&message, &[], WRONG_COMMAND_LINE),
             Self::NoScript(NoScript::Unreadable { message, help }) => said(&message, &help, WRONG_COMMAND_LINE),
