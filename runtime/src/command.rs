@@ -53,6 +53,9 @@ impl Command {
     /// It cannot be run.
     pub fn prepare(text: &str) -> Result<Self, NotRun> {
         let bad = |message: String| NotRun { message, code: 2 };
+        if text.contains('\0') {
+            return Err(bad("a command has no NUL in it".into()));
+        }
         let words = shell_words::split(text).map_err(|error| bad(format!("the command `{text}`: {error}")))?;
         let Some(name) = words.first() else { return Err(bad("the command is empty".into())) };
         let image = Image {

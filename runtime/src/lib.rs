@@ -11,6 +11,7 @@ pub mod kernel;
 pub mod load;
 pub mod maps;
 pub mod output;
+pub mod privileges;
 pub mod session;
 pub mod sink;
 pub mod symbols;

@@ -31,6 +31,7 @@ use crate::event::stage::Stages;
 use crate::failure::{Failure, PassedOver};
 use crate::kernel::Kernel;
 use crate::load::{LoadedProgram, LoadedTarget, Loader};
+use crate::privileges::Needs;
 use crate::sink::Sink;
 use crate::sys;
 use crate::sys::map::RawMap;
@@ -51,6 +52,8 @@ pub struct Settings {
     /// What the sink writes to, if it is to end the session when nobody reads it any more, even
     /// while there is nothing to write: a duplicate of standard output, say.
     pub output: Option<OwnedFd>,
+    /// What is to be kept of the process's capabilities once everything is attached; all if absent.
+    pub needs: Option<Needs>,
     /// Something whose end ends the session (a command that runs), with the exit code it gives.
     pub until: Option<Until>,
 }
@@ -75,7 +78,11 @@ pub fn run(artifact: &Artifact, kernel: &Kernel, settings: Settings, sink: &mut 
     let code = runtime.block_on(async {
         let loader = Loader::new(artifact, kernel)?;
         let mut session = Session::prepare(artifact, &loader, &settings, sink)?;
-        let ending = match session.start(kernel)? {
+        let started = session.start(kernel)?;
+        if let Some(Err(left)) = settings.needs.map(|needs| needs.keep_only()) {
+            session.sink.note(&format!("privileges were kept: {left}"));
+        }
+        let ending = match started {
             ControlFlow::Continue(()) => session.trace(settings.duration, settings.until, settings.output).await?,
             ControlFlow::Break(ending) => ending,
         };

@@ -21,6 +21,7 @@ use crate::kernel::Kernel;
 use crate::output::flame_graph::FlameGraph;
 use crate::output::folded::has_stacks;
 use crate::output::{Destination, FormName, Output, Remark, Remarks, Verbosity};
+use crate::privileges::Needs;
 use crate::session::{self, Settings};
 use crate::sys::page_size;
 
@@ -160,6 +161,7 @@ fn trace(
         max_events: args.max_events,
         buffer_pages: args.buffer_size.map(|bytes| bytes.div_ceil(page_size())),
         output: Some(duplicate),
+        needs: Some(Needs::of(manifest, command.is_some())),
         until,
     };
     let ended = session::run(artifact, kernel, settings, &mut output);

@@ -29,7 +29,7 @@ impl Stacks {
     /// # Errors
     /// The online CPUs are not to be learnt.
     pub fn new(maps: HashMap<u32, OwnedMap>, manifest: &Manifest) -> io::Result<Self> {
-        let processes = if has_user_addresses(manifest) {
+        let processes = if holds(manifest, is_user_address) {
             let cpus = aya::util::online_cpus()
                 .map_err(|(path, error)| io::Error::new(error.kind(), format!("{path}: {error}")))?;
             Processes::watched(&cpus)
@@ -121,14 +121,15 @@ pub fn label(frame: &str) -> Cow<'_, str> {
     place.rsplit_once("+0x").map_or(place.into(), |(file, _)| format!("{file}]").into())
 }
 
-fn has_user_addresses(manifest: &Manifest) -> bool {
+/// Whether there is a type that `is_such` among all that a script keeps or sends.
+pub fn holds(manifest: &Manifest, is_such: fn(&DataType) -> bool) -> bool {
     let in_records = manifest.records.iter().flat_map(|record| &record.fields).any(|field| match &field.place {
-        FieldPlace::At { ty, .. } => is_user_address(ty),
+        FieldPlace::At { ty, .. } => is_such(ty),
         _ => false,
     });
     let in_map = |map: &MapInfo| {
-        let in_value = matches!(&map.value, MapValue::Data(ty) if is_user_address(ty));
-        in_value || map.key.iter().any(|member| is_user_address(&member.ty))
+        let in_value = matches!(&map.value, MapValue::Data(ty) if is_such(ty));
+        in_value || map.key.iter().any(|member| is_such(&member.ty))
     };
     in_records || manifest.maps.iter().any(in_map)
 }
@@ -223,8 +224,8 @@ mod tests {
             };
             Manifest { records: vec![record], ..Manifest::default() }
         };
-        assert!(has_user_addresses(&manifest(DataType::UserStack(SHAPE))));
-        assert!(has_user_addresses(&manifest(DataType::UserSymbol)));
-        assert!(!has_user_addresses(&manifest(DataType::KernelStack(SHAPE))));
+        assert!(holds(&manifest(DataType::UserStack(SHAPE)), is_user_address));
+        assert!(holds(&manifest(DataType::UserSymbol), is_user_address));
+        assert!(!holds(&manifest(DataType::KernelStack(SHAPE)), is_user_address));
     }
 }
