@@ -78,11 +78,7 @@ pub fn run(artifact: &Artifact, kernel: &Kernel, settings: Settings, sink: &mut 
     let code = runtime.block_on(async {
         let loader = Loader::new(artifact, kernel)?;
         let mut session = Session::prepare(artifact, &loader, &settings, sink)?;
-        let started = session.start(kernel)?;
-        if let Some(Err(left)) = settings.needs.map(|needs| needs.keep_only()) {
-            session.sink.note(&format!("privileges were kept: {left}"));
-        }
-        let ending = match started {
+        let ending = match session.start(kernel, settings.needs.as_ref())? {
             ControlFlow::Continue(()) => session.trace(settings.duration, settings.until, settings.output).await?,
             ControlFlow::Break(ending) => ending,
         };
@@ -200,7 +196,7 @@ impl<'a> Session<'a> {
     }
 
     /// Runs `BEGIN` and hands out what it reports, then attaches, unless `BEGIN` calls `exit()`.
-    fn start(&mut self, kernel: &Kernel) -> Result<ControlFlow<Ending>, Failure> {
+    fn start(&mut self, kernel: &Kernel, needs: Option<&Needs>) -> Result<ControlFlow<Ending>, Failure> {
         for note in self.loader.notes() {
             self.sink.note(note);
         }
@@ -217,6 +213,9 @@ impl<'a> Session<'a> {
         for loaded in std::mem::take(&mut self.targets) {
             let link = self.attach(loaded, kernel)?;
             self.links.push(link);
+        }
+        if let Some(Err(left)) = needs.map(Needs::keep_only) {
+            self.sink.note(&format!("privileges were kept: {left}"));
         }
         self.sink.note("tracing");
         // With nothing attached nothing can happen any more.

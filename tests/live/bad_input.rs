@@ -165,7 +165,7 @@ fn as_nobody() -> Command {
 }
 
 /// The binary where everyone may read it: the target folder may be in someone's home.
-fn readable_copy() -> Result<PathBuf, Failed> {
+pub fn readable_copy() -> Result<PathBuf, Failed> {
     let copy = std::env::temp_dir().join(format!("pfscript-readable-{}", std::process::id()));
     fs::copy(env!("CARGO_BIN_EXE_pfscript"), &copy)?;
     fs::set_permissions(&copy, Permissions::from_mode(0o755))?;

@@ -12,6 +12,7 @@ mod forms;
 mod kernel_state;
 mod object;
 mod pictures;
+mod privileges;
 #[path = "../rig/mod.rs"]
 #[allow(dead_code, reason = "every test crate takes its part of the rig")]
 mod rig;
@@ -64,6 +65,9 @@ fn counts_trials() -> Vec<Trial> {
     }
     trials.push(live("counts/default_step", counts::default_step));
     trials.push(live("counts/same_name", counts::same_name));
+    trials.push(live("privileges/dropped", privileges::dropped));
+    trials.push(live("privileges/kept_for_names", privileges::kept_for_names));
+    trials.push(need::trial("privileges/enough", OTHER_USERS, privileges::enough));
     trials.push(live("commands/exact", commands::exact));
     trials.push(live("commands/exit_codes", commands::exit_codes));
     trials.push(live("commands/as_the_caller", commands::as_the_caller));

@@ -43,8 +43,17 @@ impl Tracer {
     /// The same with another place for its standard output.
     pub fn start_into(arguments: &[&str], output: Stdio) -> Result<Self, Failed> {
         let mut command = pfscript();
-        command.arg("-v").args(arguments).stdin(Stdio::null()).stdout(output).stderr(Stdio::piped());
-        let mut child = command.spawn()?;
+        command.arg("-v").args(arguments);
+        Self::spawn_into(command, output)
+    }
+
+    /// Starts a command that becomes `pfscript -v`, and waits until it is attached.
+    pub fn spawn(command: Command) -> Result<Self, Failed> {
+        Self::spawn_into(command, Stdio::piped())
+    }
+
+    fn spawn_into(mut command: Command, output: Stdio) -> Result<Self, Failed> {
+        let mut child = command.stdin(Stdio::null()).stdout(output).stderr(Stdio::piped()).spawn()?;
         let stdout = child.stdout.take();
         let stdout = thread::spawn(move || stdout.map(read_all).unwrap_or_default());
         let stderr = lines_of(child.stderr.take().ok_or("standard error is not piped")?);
