@@ -2,12 +2,13 @@
 //! by itself again, and none is left behind.
 
 use std::process::Child;
+use std::time::Duration;
 
 use libtest_mimic::Failed;
 use pfscript_compiler::manifest::Stage;
 
 use crate::counts::check;
-use crate::kernel_state::{integer, settle, values_of_cpus};
+use crate::kernel_state::{integer, settle_within, values_of_cpus};
 use crate::tracer::{Tracer, faulted, generate};
 
 /// A burst at step 1: staged while it lasts, fetched when it is over, and exact.
@@ -19,7 +20,8 @@ pub fn staged() -> Result<(), Failed> {
     if !was_armed {
         return Err("the stages were not armed in the burst".into());
     }
-    settle(|| match stages(tracer.pid())?.iter().all(|stage| *stage == (0, 0)) {
+    // A reader of a debug build on a busy machine has some work left when the burst is over.
+    settle_within(Duration::from_secs(20), || match stages(tracer.pid())?.iter().all(|stage| *stage == (0, 0)) {
         true => Ok(()),
         false => Err("something is still staged".into()),
     })?;

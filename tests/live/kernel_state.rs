@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
 use serde_json::Value;
@@ -71,8 +71,14 @@ pub fn leaves_nothing(test: impl FnOnce() -> Result<(), Failed>) -> Result<(), F
 }
 
 /// Tries until it holds, a second at most: the kernel frees after a grace period.
-pub fn settle(mut check: impl FnMut() -> Result<(), Failed>) -> Result<(), Failed> {
-    for _ in 0..20 {
+pub fn settle(check: impl FnMut() -> Result<(), Failed>) -> Result<(), Failed> {
+    settle_within(Duration::from_secs(1), check)
+}
+
+/// Tries until it holds, or so much time has passed.
+pub fn settle_within(most: Duration, mut check: impl FnMut() -> Result<(), Failed>) -> Result<(), Failed> {
+    let begin = Instant::now();
+    while begin.elapsed() < most {
         if check().is_ok() {
             return Ok(());
         }
