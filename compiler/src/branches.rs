@@ -2,7 +2,9 @@
 //!
 //! - Blocks that only jump on are skipped by those who jump to them.
 //! - What nobody reaches any more is left out; the kernel refuses instructions that it cannot reach.
-//! - Blocks that end alike share the end, which saves instructions and costs no jump.
+//! - Blocks that end alike share the end, which saves instructions and costs no jump; but not one
+//!   that goes back to a loop's head with one that comes to it from outside: the loop would have two
+//!   ways in, and kernels before 6.7 refuse to go back to its head without a jump.
 
 use std::collections::HashMap;
 
@@ -79,12 +81,13 @@ fn share_ends(bodies: &mut Vec<Body>, layout: &mut Vec<VBlock>) {
 
 /// Goes through the blocks once; false when none could be shortened.
 fn share_some_ends(bodies: &mut Vec<Body>, layout: &mut Vec<VBlock>) -> bool {
-    let mut jumping_to: HashMap<VBlock, Vec<VBlock>> = HashMap::new();
+    let goes_back = going_back(bodies, layout[0]);
+    let mut jumping_to: HashMap<(VBlock, bool), Vec<VBlock>> = HashMap::new();
     let mut behind: HashMap<VBlock, VBlock> = HashMap::new();
     let mut is_shortened = false;
     for (at, &block) in layout.iter().enumerate() {
         let Exit::Jump(to) = bodies[block.index()].exit else { continue };
-        let earlier = jumping_to.entry(to).or_default();
+        let earlier = jumping_to.entry((to, goes_back[block.index()])).or_default();
         let is_next = layout.get(at + 1) == Some(&to);
         let Some((keeper, length)) = longest_common_end(bodies, earlier, block).filter(|_| !is_next) else {
             earlier.push(block);
@@ -101,6 +104,34 @@ fn share_some_ends(bodies: &mut Vec<Body>, layout: &mut Vec<VBlock>) -> bool {
     let with_those_behind = |&block: &VBlock| std::iter::successors(Some(block), |block| behind.get(block).copied());
     *layout = layout.iter().flat_map(with_those_behind).collect();
     is_shortened
+}
+
+/// Which blocks jump back to the head of a loop that they are in: where control flow goes from
+/// `entry` on, the head comes before them.
+fn going_back(bodies: &[Body], entry: VBlock) -> Vec<bool> {
+    let mut goes_back = vec![false; bodies.len()];
+    let (mut is_met, mut is_open) = (vec![false; bodies.len()], vec![false; bodies.len()]);
+    let mut pending = vec![(entry, false)];
+    while let Some((block, is_done)) = pending.pop() {
+        if is_done {
+            is_open[block.index()] = false;
+            continue;
+        }
+        if std::mem::replace(&mut is_met[block.index()], true) {
+            continue;
+        }
+        is_open[block.index()] = true;
+        pending.push((block, true));
+        match bodies[block.index()].exit {
+            Exit::Jump(to) => {
+                goes_back[block.index()] = is_open[to.index()];
+                pending.push((to, false));
+            }
+            Exit::Branch { then, otherwise, .. } => pending.extend([(then, false), (otherwise, false)]),
+            Exit::Return(_) => {}
+        }
+    }
+    goes_back
 }
 
 /// Among the latest of `earlier` the place of the block that ends like `block` for the most
@@ -216,6 +247,20 @@ mod tests {
             body(&[set(2)], Exit::Jump(VBlock(2))),
         ];
         assert_eq!(tidied(bodies), (vec![0, 1, 3, 5], vec![1, 0, 2, 1]));
+    }
+
+    #[test]
+    fn a_loops_end_is_not_shared_with_what_leads_to_the_loop() {
+        let to_head = |insts: &[Placed]| body(insts, Exit::Jump(VBlock(3)));
+        let bodies = vec![
+            body(&[set(1)], branch(1, 2)),
+            to_head(&[set(7), set(8)]),
+            to_head(&[set(7), set(8)]),
+            body(&[], branch(4, 5)),
+            to_head(&[set(2), set(7), set(8)]),
+            body(&[], Exit::Return(0)),
+        ];
+        assert_eq!(tidied(bodies), (vec![0, 1, 3, 4, 5], vec![1, 2, 0, 3, 0]));
     }
 
     #[test]
