@@ -1,4 +1,4 @@
-//! What kernels before 6.7 ask of a loop: that the way back to its head is a jump. They walk through
+//! What kernels before 6.8 ask of a loop: that the way back to its head is a jump. They walk through
 //! a program from its start, and refuse an instruction that just goes on to one whose walk is not
 //! at its end.
 

@@ -2,9 +2,9 @@
 //!
 //! - Blocks that only jump on are skipped by those who jump to them.
 //! - What nobody reaches any more is left out; the kernel refuses instructions that it cannot reach.
-//! - Blocks that end alike share the end, which saves instructions and costs no jump; but not one
-//!   that goes back to a loop's head with one that comes to it from outside: the loop would have two
-//!   ways in, and kernels before 6.7 refuse to go back to its head without a jump.
+//! - Blocks that end alike share the end, which saves instructions and costs no jump. But those that
+//!   enter a loop and those that go back in it share none: kernels before 6.8 let a program go back by
+//!   a jump only, and the shared end may stand right before the loop.
 
 use std::collections::HashMap;
 
@@ -20,8 +20,15 @@ const MAX_COMPARED: usize = 64;
 pub fn tidy(bodies: &mut Vec<Body>, layout: &[VBlock]) -> Vec<VBlock> {
     skip_empty_blocks(bodies);
     let mut layout = kept_blocks(bodies, layout);
-    share_ends(bodies, &mut layout);
+    let mut goes_back = (0..).zip(&*bodies).map(|(index, body)| goes_back(index, body)).collect();
+    share_ends(bodies, &mut layout, &mut goes_back);
     layout
+}
+
+/// Whether the block of that number jumps to one that it can be reached from: numbers are in reverse
+/// post-order, and loops have one entry.
+fn goes_back(index: usize, body: &Body) -> bool {
+    matches!(body.exit, Exit::Jump(to) if to.index() <= index)
 }
 
 /// Turns what jumps to a block that only jumps on into a jump to that one's destination, and a
@@ -71,8 +78,8 @@ fn kept_blocks(bodies: &[Body], layout: &[VBlock]) -> Vec<VBlock> {
 
 /// Makes a block whose last instructions are those of an earlier one, and that jumps to the same
 /// place, jump to those instead; again, until there is none.
-fn share_ends(bodies: &mut Vec<Body>, layout: &mut Vec<VBlock>) {
-    while share_some_ends(bodies, layout) {
+fn share_ends(bodies: &mut Vec<Body>, layout: &mut Vec<VBlock>, goes_back: &mut Vec<bool>) {
+    while share_some_ends(bodies, layout, goes_back) {
         // What is left of a block may be nothing, and so may those that branch to it.
         skip_empty_blocks(bodies);
         *layout = kept_blocks(bodies, layout);
@@ -80,8 +87,7 @@ fn share_ends(bodies: &mut Vec<Body>, layout: &mut Vec<VBlock>) {
 }
 
 /// Goes through the blocks once; false when none could be shortened.
-fn share_some_ends(bodies: &mut Vec<Body>, layout: &mut Vec<VBlock>) -> bool {
-    let goes_back = going_back(bodies, layout[0]);
+fn share_some_ends(bodies: &mut Vec<Body>, layout: &mut Vec<VBlock>, goes_back: &mut Vec<bool>) -> bool {
     let mut jumping_to: HashMap<(VBlock, bool), Vec<VBlock>> = HashMap::new();
     let mut behind: HashMap<VBlock, VBlock> = HashMap::new();
     let mut is_shortened = false;
@@ -95,6 +101,7 @@ fn share_some_ends(bodies: &mut Vec<Body>, layout: &mut Vec<VBlock>) -> bool {
         };
         let end = cut_end(bodies, earlier[keeper], length);
         if end != earlier[keeper] {
+            goes_back.push(goes_back[block.index()]);
             behind.insert(earlier[keeper], end);
             earlier[keeper] = end;
         }
@@ -104,34 +111,6 @@ fn share_some_ends(bodies: &mut Vec<Body>, layout: &mut Vec<VBlock>) -> bool {
     let with_those_behind = |&block: &VBlock| std::iter::successors(Some(block), |block| behind.get(block).copied());
     *layout = layout.iter().flat_map(with_those_behind).collect();
     is_shortened
-}
-
-/// Which blocks jump back to the head of a loop that they are in: where control flow goes from
-/// `entry` on, the head comes before them.
-fn going_back(bodies: &[Body], entry: VBlock) -> Vec<bool> {
-    let mut goes_back = vec![false; bodies.len()];
-    let (mut is_met, mut is_open) = (vec![false; bodies.len()], vec![false; bodies.len()]);
-    let mut pending = vec![(entry, false)];
-    while let Some((block, is_done)) = pending.pop() {
-        if is_done {
-            is_open[block.index()] = false;
-            continue;
-        }
-        if std::mem::replace(&mut is_met[block.index()], true) {
-            continue;
-        }
-        is_open[block.index()] = true;
-        pending.push((block, true));
-        match bodies[block.index()].exit {
-            Exit::Jump(to) => {
-                goes_back[block.index()] = is_open[to.index()];
-                pending.push((to, false));
-            }
-            Exit::Branch { then, otherwise, .. } => pending.extend([(then, false), (otherwise, false)]),
-            Exit::Return(_) => {}
-        }
-    }
-    goes_back
 }
 
 /// Among the latest of `earlier` the place of the block that ends like `block` for the most
@@ -250,17 +229,15 @@ mod tests {
     }
 
     #[test]
-    fn a_loops_end_is_not_shared_with_what_leads_to_the_loop() {
-        let to_head = |insts: &[Placed]| body(insts, Exit::Jump(VBlock(3)));
+    fn who_enters_a_loop_shares_nothing_with_who_goes_back() {
         let bodies = vec![
             body(&[set(1)], branch(1, 2)),
-            to_head(&[set(7), set(8)]),
-            to_head(&[set(7), set(8)]),
-            body(&[], branch(4, 5)),
-            to_head(&[set(2), set(7), set(8)]),
+            body(&[set(5), set(7)], Exit::Jump(VBlock(2))),
+            body(&[set(9)], branch(3, 4)),
+            body(&[set(6), set(7)], Exit::Jump(VBlock(2))),
             body(&[], Exit::Return(0)),
         ];
-        assert_eq!(tidied(bodies), (vec![0, 1, 3, 4, 5], vec![1, 2, 0, 3, 0]));
+        assert_eq!(tidied(bodies), (vec![0, 1, 2, 3, 4], vec![1, 2, 1, 2, 0]));
     }
 
     #[test]

@@ -31,7 +31,7 @@ impl Lowering<'_> {
             }
             ExprKind::MapKey(element) => {
                 let parts = self.key(element);
-                self.builder.push(InstData::Tuple { members: members(&expr.ty), parts }, ir_type(&expr.ty))
+                self.builder.push(InstData::Tuple { members: members(&expr.ty).into(), parts }, ir_type(&expr.ty))
             }
             ExprKind::MapAggregated(element) => {
                 let key = self.key(element);
@@ -65,7 +65,7 @@ impl Lowering<'_> {
             ExprKind::Logical { .. } => self.choice(expr, |this| this.builder.iconst(1), |this| this.builder.iconst(0)),
             ExprKind::Tuple(elements) => {
                 let parts = elements.iter().map(|element| self.expr(element)).collect();
-                self.builder.push(InstData::Tuple { members: members(&expr.ty), parts }, ir_type(&expr.ty))
+                self.builder.push(InstData::Tuple { members: members(&expr.ty).into(), parts }, ir_type(&expr.ty))
             }
             ExprKind::Element { tuple, index } => {
                 if let ExprKind::Var(var) = tuple.kind
@@ -127,7 +127,7 @@ impl Lowering<'_> {
             Place::Slot(slot, len) => self.builder.push(InstData::SlotLoad { slot }, IrType::Bytes(len)),
             Place::Element(parts) => {
                 let ty = &self.vars[var].ty;
-                let data = InstData::Tuple { members: members(ty), parts: parts.to_vec() };
+                let data = InstData::Tuple { members: members(ty).into(), parts: parts[..].into() };
                 self.builder.push(data, ir_type(ty))
             }
         }
