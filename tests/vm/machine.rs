@@ -99,7 +99,11 @@ fn start(image: &Path, set: Set, tool: &Tool) -> Result<Child, String> {
     let mut qemu = Command::new("qemu-system-x86_64");
     qemu.args(["-machine", "q35", "-accel", "tcg,thread=single", "-cpu", "max", "-smp", "2", "-m", "768"]);
     qemu.args(["-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot", "-nic", "none"]);
-    let options = format!("console=ttyS0 quiet panic=-1 no_timer_check mitigations=off cases={} {}", set.name(), set.boot_options());
+    let options = format!(
+        "console=ttyS0 quiet panic=-1 no_timer_check mitigations=off cases={} {}",
+        set.name(),
+        set.boot_options()
+    );
     qemu.args(["-append", &options]).arg("-kernel").arg(image).arg("-initrd").arg(&tool.initramfs);
     let child = qemu.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn();
     child.map_err(|error| format!("qemu-system-x86_64: {error}"))
