@@ -63,6 +63,7 @@ fn counts_trials() -> Vec<Trial> {
         }
     }
     trials.push(live("counts/default_step", counts::default_step));
+    trials.push(live("counts/no_call_keeps_probes_off", counts::no_call_keeps_probes_off));
     trials.push(live("counts/same_name", counts::same_name));
     trials.push(live("commands/exact", commands::exact));
     trials.push(live("commands/exit_codes", commands::exit_codes));
