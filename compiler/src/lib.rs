@@ -6,6 +6,8 @@
 mod arithmetic;
 pub mod artifact;
 mod assemble;
+#[cfg(any(test, debug_assertions))]
+mod back_edges;
 mod bpf;
 mod branches;
 mod btf;

@@ -66,5 +66,8 @@ fn generate(program: &CheckedProgram, module: &Module) -> Result<Code, Vec<Diagn
 fn generate_function(func: &Function) -> Result<Bytecode, emit::EmitError> {
     let vcode = bpf::select(func);
     let allocation = regalloc::allocate(&vcode).expect("selection keeps the invariants of VCode");
-    emit::emit(&vcode, &allocation)
+    let code = emit::emit(&vcode, &allocation)?;
+    #[cfg(debug_assertions)]
+    assert_eq!(crate::back_edges::back_without_jump(&code.bytes), None, "a loop goes back without a jump");
+    Ok(code)
 }
