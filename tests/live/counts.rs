@@ -32,6 +32,18 @@ pub fn default_step() -> Result<(), Failed> {
     check(&tracer.stop(libc::SIGINT)?, process, 50)
 }
 
+/// While a process reads a map by a system call, the kernel runs no probe on its CPU: what is lost is
+/// counted in memory that is mapped.
+pub fn no_call_keeps_probes_off() -> Result<(), Failed> {
+    let tracer = Tracer::start(&[])?;
+    let mappings = std::fs::read_to_string(format!("/proc/{}/maps", tracer.pid()))?;
+    tracer.stop(libc::SIGINT)?;
+    match mappings.contains("bpf-map") {
+        true => Ok(()),
+        false => Err(format!("no map is mapped:\n{mappings}").into()),
+    }
+}
+
 /// Processes of one name are counted each by itself.
 pub fn same_name() -> Result<(), Failed> {
     let tracer = Tracer::start(&["--log_step", "7"])?;

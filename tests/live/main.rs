@@ -64,6 +64,7 @@ fn counts_trials() -> Vec<Trial> {
         }
     }
     trials.push(live("counts/default_step", counts::default_step));
+    trials.push(live("counts/no_call_keeps_probes_off", counts::no_call_keeps_probes_off));
     trials.push(live("counts/same_name", counts::same_name));
     trials.push(live("privileges/dropped", privileges::dropped));
     trials.push(live("privileges/kept_for_names", privileges::kept_for_names));

@@ -79,6 +79,7 @@ fn guest(commands: &[Built]) -> Result<Initramfs, String> {
     for (name, contents) in SHELL {
         archive.command(&format!("bin/{name}"), contents);
     }
+    archive.text("etc/passwd", b"root:x:0:0:root:/:/bin/sh\n");
     archive.command("init", include_bytes!("guest/init"));
     for (name, text) in cases::scripts() {
         archive.text(&format!("bin/{name}"), text.as_bytes());
