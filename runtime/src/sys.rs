@@ -36,8 +36,6 @@ pub enum Call {
     PerfEnable,
     PerfDisable,
     Mmap,
-    Fork,
-    Pipe,
     Membarrier,
 }
 
@@ -60,8 +58,6 @@ impl fmt::Display for Call {
             Self::PerfEnable => "PERF_EVENT_IOC_ENABLE",
             Self::PerfDisable => "PERF_EVENT_IOC_DISABLE",
             Self::Mmap => "mmap",
-            Self::Fork => "fork",
-            Self::Pipe => "pipe2",
             Self::Membarrier => "membarrier",
         })
     }

@@ -1,10 +1,11 @@
 //! What concerns the process as a whole: signals, and descriptors that are slow to close.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use io_uring::IoUring;
 use signal_hook::low_level::{emulate_default_handler, register};
 
 use super::{Call, Refused, check, monotonic_now};
@@ -46,51 +47,37 @@ pub fn wait_for_programs() -> Result<(), Refused> {
     check(Call::Membarrier, result).map(drop)
 }
 
-/// Closes `slow` without waiting for it: a child keeps them open until this process has closed
-/// its own, then the kernel's waiting for a grace period is the child's.
+/// Closes `slow` without waiting for it: an io_uring holds what is registered with it until the
+/// kernel's own threads have taken it down, which goes on when this process is long gone. (A child
+/// that closes them would be left to a PID 1 that, in many a container, waits for no child.)
 ///
 /// # Errors
-/// There is no child to be had; `slow` has been closed the slow way.
-pub fn close_in_background(slow: Vec<OwnedFd>) -> Result<(), Refused> {
+/// There is no io_uring to be had; `slow` has been closed the slow way.
+pub fn close_in_background(slow: Vec<OwnedFd>) -> io::Result<()> {
     if slow.is_empty() {
         return Ok(());
     }
-    let (read, write) = pipe()?;
-    // SAFETY: the child runs only `keep_until_closed`, which makes system calls and nothing else.
-    let child = check(Call::Fork, unsafe { libc::fork() }.into())?;
-    if child == 0 {
-        keep_until_closed(&slow, read.as_raw_fd());
-    }
+    let ring = IoUring::new(1)?;
+    let fds: Vec<_> = slow.iter().map(AsRawFd::as_raw_fd).collect();
+    ring.submitter().register_files(&fds)?;
     // Not the last reference: returns at once.
     drop(slow);
-    // Lets the child go on; had this process been killed, the kernel would have done it.
-    drop(write);
     Ok(())
 }
 
-fn pipe() -> Result<(OwnedFd, OwnedFd), Refused> {
-    let mut fds = [-1; 2];
-    // SAFETY: `fds` has room for the two descriptors, which are new and nobody else's.
-    unsafe {
-        check(Call::Pipe, libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC).into())?;
-        Ok((OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])))
-    }
-}
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
 
-/// The child's life: give up all but the descriptors to be kept, so that nobody waits for this
-/// process to close a pipe or a terminal, wait for the parent, exit.
-fn keep_until_closed(keep: &[OwnedFd], parent: i32) -> ! {
-    // SAFETY: only async-signal-safe system calls between fork and _exit; `byte` has room for one.
-    unsafe {
-        let highest = keep.iter().map(AsRawFd::as_raw_fd).max().unwrap_or(0).max(parent);
-        for fd in 0..=highest {
-            if fd != parent && !keep.iter().any(|kept| kept.as_raw_fd() == fd) {
-                libc::close(fd);
-            }
-        }
-        libc::close_range(highest as u32 + 1, u32::MAX, 0);
-        let mut byte = 0_u8;
-        libc::read(parent, std::ptr::from_mut(&mut byte).cast(), 1);
-        libc::_exit(0)
+    use super::*;
+
+    #[test]
+    fn what_is_closed_in_the_background_is_closed() {
+        let (mut reader, mut writer) = io::pipe().expect("a pipe");
+        writer.write_all(b"x").expect("room");
+        close_in_background(vec![OwnedFd::from(writer)]).expect("an io_uring");
+        let mut text = String::new();
+        reader.read_to_string(&mut text).expect("ends when the other end is closed");
+        assert_eq!(text, "x");
     }
 }
