@@ -2,8 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use io_uring::IoUring;
 use signal_hook::low_level::{emulate_default_handler, register};
@@ -13,19 +12,39 @@ use super::{Call, Refused, check, monotonic_now};
 /// Signals within this many ns are one request to end: `timeout` sends two at once.
 const ONE_REQUEST: u64 = 200_000_000;
 
-/// A flag that SIGINT and SIGTERM set. When one comes again, later, the process ends where it
-/// stands: it may be waiting for a reader of its output who reads no more.
+/// The last of [`ending_signals`] that came; 0 for none.
+static INTERRUPTION: AtomicI32 = AtomicI32::new(0);
+/// When the first of them came.
+static FIRST: AtomicU64 = AtomicU64::new(0);
+
+/// The signals that ask for the end. A SIGHUP that is ignored, as under `nohup`, stays ignored.
+pub fn ending_signals() -> Vec<i32> {
+    let mut signals = vec![libc::SIGINT, libc::SIGTERM];
+    if !is_ignored(libc::SIGHUP) {
+        signals.push(libc::SIGHUP);
+    }
+    signals
+}
+
+fn is_ignored(signal: i32) -> bool {
+    // SAFETY: a `sigaction` of zeroes is a value, and only the present one is asked for.
+    unsafe {
+        let mut present: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &raw mut present) == 0 && present.sa_sigaction == libc::SIG_IGN
+    }
+}
+
+/// Notes from now on when one of `signals` comes. When one comes again, later, the process ends
+/// where it stands.
 ///
 /// # Errors
 /// The signals cannot be handled.
-pub fn interruption() -> io::Result<Arc<AtomicBool>> {
-    let (flag, first) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    for signal in [libc::SIGINT, libc::SIGTERM] {
-        let (flag, first) = (Arc::clone(&flag), Arc::clone(&first));
+pub fn hear(signals: &[i32]) -> io::Result<()> {
+    for &signal in signals {
         let action = move || {
-            flag.store(true, Ordering::Relaxed);
+            INTERRUPTION.store(signal, Ordering::Relaxed);
             let now = monotonic_now();
-            let earlier = first.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed).err();
+            let earlier = FIRST.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed).err();
             if earlier.is_some_and(|earlier| now.saturating_sub(earlier) > ONE_REQUEST) {
                 let _ = emulate_default_handler(signal);
             }
@@ -33,7 +52,12 @@ pub fn interruption() -> io::Result<Arc<AtomicBool>> {
         // SAFETY: atomics, `clock_gettime` and the default handler may be used while a signal is handled.
         unsafe { register(signal, action) }?;
     }
-    Ok(flag)
+    Ok(())
+}
+
+/// The signal that has asked for the end, if one has.
+pub fn interruption() -> Option<i32> {
+    Some(INTERRUPTION.load(Ordering::Relaxed)).filter(|&signal| signal != 0)
 }
 
 /// Waits until every eBPF program that runs now, on any processor, has ended: they run inside RCU
