@@ -12,7 +12,9 @@ use aya_obj::btf::BtfFeatures;
 use aya_obj::generated::{bpf_attach_type, bpf_prog_type};
 use aya_obj::{Function, Object};
 use pfscript_compiler::Artifact;
-use pfscript_compiler::manifest::{AttachSpec, COUNTERS_SECTION, EVENTS_MAP, MapRef, Program, STACKS_MAP, Target};
+use pfscript_compiler::manifest::{
+    AttachSpec, COUNTERS_SECTION, EVENTS_MAP, MapRef, Program, STAGE_MAP, Target, stacks_map,
+};
 
 use crate::attach;
 use crate::failure::{Failure, PassedOver, Reason, Rejection};
@@ -92,9 +94,18 @@ impl<'a> Loader<'a> {
         self.maps.get(EVENTS_MAP)
     }
 
-    /// The map with the stacks, if there is one.
-    pub fn stacks(&self) -> Option<&MapData> {
-        self.maps.get(STACKS_MAP)
+    /// The maps with the stacks, and how deep those are.
+    pub fn stacks(&self) -> Vec<(u32, &MapData)> {
+        let map = |&depth: &u32| Some((depth, self.maps.get(&stacks_map(depth))?));
+        self.artifact.manifest.stack_depths.iter().filter_map(map).collect()
+    }
+
+    /// The array with each CPU's stage, and the program that sends what is there, if programs stage
+    /// records and this kernel takes that program: without it nothing is ever staged.
+    pub fn stage(&self) -> Option<(&MapData, LoadedProgram<'a>)> {
+        let map = self.maps.get(STAGE_MAP)?;
+        let program = self.load(self.artifact.manifest.flush.as_ref()?).ok()?;
+        Some((map, program))
     }
 
     /// The map with the counters and the start of tracing, if there is one.
@@ -145,8 +156,10 @@ impl<'a> Loader<'a> {
     fn create_maps(&mut self) -> Result<(), Failure> {
         for (symbol, map) in &self.object.maps {
             let btf = self.btf.as_ref().map(AsFd::as_fd);
-            let data = MapData::create(map.clone(), symbol, btf)
-                .map_err(|error| Failure::Map { symbol: symbol.clone(), reason: map_reason(&error) })?;
+            let data = MapData::create(map.clone(), symbol, btf).map_err(|error| match aya::util::nr_cpus() {
+                Err((path, error)) => Failure::Cpus { path, error },
+                Ok(_) => Failure::Map { symbol: symbol.clone(), reason: map_reason(&error) },
+            })?;
             self.maps.insert(symbol.clone(), data);
         }
         Ok(())

@@ -26,6 +26,7 @@ use crate::event::horizon::Horizon;
 use crate::event::lost::{self, Losses};
 use crate::event::order::Orderer;
 use crate::event::poll::{Pace, Rings};
+use crate::event::stage::Stages;
 use crate::failure::{Failure, PassedOver};
 use crate::kernel::Kernel;
 use crate::load::{LoadedProgram, LoadedTarget, Loader};
@@ -101,6 +102,7 @@ struct Session<'a> {
     cpus: Vec<u32>,
     rings: Rings,
     orderer: Orderer,
+    stages: Option<Stages<'a>>,
     /// Up to when all records are known to have been in the buffers before the next look.
     horizon: u64,
     losses: Losses,
@@ -167,7 +169,8 @@ impl<'a> Session<'a> {
             Some(events) => Rings::open(events, &cpus, settings.buffer_pages)?,
             None => Rings::none(),
         };
-        sink.stacks(loader.stacks())?;
+        let stages = loader.stage().map(|(map, program)| Stages::new(map, &program, &cpus)).transpose()?;
+        sink.stacks(&loader.stacks())?;
         Ok(Self {
             artifact,
             loader,
@@ -175,6 +178,7 @@ impl<'a> Session<'a> {
             cpus,
             rings,
             orderer: Orderer::new(&manifest.records),
+            stages,
             horizon: 0,
             losses: Losses::new(manifest),
             begin,
@@ -264,8 +268,8 @@ impl<'a> Session<'a> {
             if let ControlFlow::Break(ending) = self.look(&mut pace)? {
                 return Ok(ending);
             }
-            if self.orderer.is_holding() {
-                horizon.advance();
+            if self.orderer.is_holding() || self.stages.as_ref().is_some_and(Stages::are_armed) {
+                horizon.advance(|| self.stages.as_mut().map(Stages::fetch).unwrap_or_default());
             }
             let left = duration.map(|duration| duration.saturating_sub(started.elapsed()));
             let next = pace.wait(Instant::now());
@@ -304,7 +308,11 @@ impl<'a> Session<'a> {
     }
 
     fn drain(&mut self) {
+        let before = self.orderer.arena().entries.len();
         let dropped = self.rings.drain(self.orderer.arena());
+        if let Some(stages) = &mut self.stages {
+            stages.saw(self.orderer.arena().entries.len() - before);
+        }
         self.losses.dropped_by_buffers(dropped);
         if self.losses.has_counters()
             && let Some(bss) = self.counters.as_mut().and_then(Counters::read)
@@ -337,7 +345,8 @@ impl<'a> Session<'a> {
             // What still runs may have a record to send. Without a barrier it has had the time.
             let _ = sys::process::wait_for_programs();
         }
-        let ended = ended.and_then(|ending| self.wind_up(ending));
+        let rest = self.take_stages();
+        let ended = rest.and(ended).and_then(|ending| self.wind_up(ending));
         match ended {
             Ok(Ending::BrokenPipe) => {}
             Err(Failure::Io(_)) => {
@@ -347,6 +356,14 @@ impl<'a> Session<'a> {
             Ok(_) | Err(_) => self.tell_totals(),
         }
         ended.map(Ending::code)
+    }
+
+    /// Takes what programs have staged and will not send any more.
+    fn take_stages(&mut self) -> Result<(), Failure> {
+        match &mut self.stages {
+            Some(stages) => Ok(stages.take_rest(self.orderer.arena())?),
+            None => Ok(()),
+        }
     }
 
     /// Hands out the rest and runs `END`, as long as somebody reads. Returns the last word on how

@@ -5,9 +5,11 @@ use std::io;
 use aya::maps::MapData;
 use pfscript_compiler::manifest::MapRef;
 
+use crate::maps::Row;
+
 /// Where a session's findings go.
 pub trait Sink {
-    /// A record of a layout whose action is `Emit` or `Printf`, `bytes` being exactly its size.
+    /// A record of a layout whose action is to report something, `bytes` being exactly its size.
     ///
     /// # Errors
     /// Writing failed; a broken pipe ends the session quietly.
@@ -19,11 +21,17 @@ pub trait Sink {
     /// As [`Sink::record`].
     fn map(&mut self, map: MapRef, data: &MapData, top: Option<u64>, div: Option<u64>) -> io::Result<()>;
 
-    /// The map that stacks in records and maps refer to, if there is one; called once before all else.
+    /// Prints an element of a map.
+    ///
+    /// # Errors
+    /// As [`Sink::record`].
+    fn element(&mut self, map: MapRef, row: &Row) -> io::Result<()>;
+
+    /// The maps that stacks in records and maps refer to, by how deep those are; called once before all else.
     ///
     /// # Errors
     /// It cannot be kept.
-    fn stacks(&mut self, _map: Option<&MapData>) -> io::Result<()> {
+    fn stacks(&mut self, _maps: &[(u32, &MapData)]) -> io::Result<()> {
         Ok(())
     }
 

@@ -45,6 +45,8 @@ pub const BAD_INPUT: &[BadInput] = &[
     BadInput("step_missing", &["--log_step"], COMMAND_LINE, &["log_step", "value"]),
     BadInput("step_twice", &["--log_step", "5", "--log_step", "6"], COMMAND_LINE, &["log_step"]),
     BadInput("option", &["--durration", "1s"], COMMAND_LINE, &["durration", "duration"]),
+    BadInput("folded_without_stacks", &["-f", "folded"], COMMAND_LINE, &["pagefault", "keyed by stacks"]),
+    BadInput("drawn_without_stacks", &["--flamegraph", "/dev/null"], COMMAND_LINE, &["pagefault", "keyed by stacks"]),
     BadInput("no_such_file", &["no/such/script.pf"], COMMAND_LINE, &["no/such/script.pf"]),
     BadInput("folder", &["/proc"], COMMAND_LINE, &["/proc", "directory"]),
     BadInput(
@@ -118,6 +120,33 @@ pub fn without_tracefs() -> Result<(), Failed> {
     command.args(["-m", "sh", "-c", "umount /sys/kernel/tracing && exec \"$0\" \"$@\""]);
     let output = bounded(command.arg(env!("CARGO_BIN_EXE_pfscript")))?;
     refused(&output, MACHINE, &["tracefs", "mount -t tracefs"])
+}
+
+/// Where sysfs is not mounted, what cannot be read and how to mount it.
+pub fn without_sysfs() -> Result<(), Failed> {
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", "umount -l /sys && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_pfscript")]);
+    let output = bounded(command.args(["-e", "BEGIN { printf(\"x\\n\"); }"]))?;
+    refused(&output, MACHINE, &["/sys/devices/system/cpu/possible", "mount -t sysfs"])
+}
+
+/// A named pipe that nobody reads is not waited for.
+pub fn pipe_without_reader() -> Result<(), Failed> {
+    let pipe = scratch("pipe_without_reader");
+    let _ = fs::remove_file(&pipe);
+    if !Command::new("mkfifo").arg(&pipe).status()?.success() {
+        return Err("no named pipe can be made".into());
+    }
+    let output = bounded(pfscript().arg("-o").arg(&pipe).args(["-e", "BEGIN { exit(); }"]));
+    fs::remove_file(&pipe)?;
+    refused(&output?, COMMAND_LINE, &["pipe_without_reader", "nobody reads"])
+}
+
+/// Help that nobody gets to see is a failure, said where it can be seen.
+pub fn help_to_full_disk() -> Result<(), Failed> {
+    let full = fs::File::options().write(true).open("/dev/full")?;
+    let output = pfscript().arg("--help").stdout(full).output()?;
+    refused(&output, MACHINE, &["cannot write to standard output", "No space left"])
 }
 
 /// Another user, without any capability.

@@ -4,15 +4,18 @@
 //! Tests run one after the other: each of them may look at what is in the kernel.
 
 mod bad_input;
+mod bursts;
 mod counts;
 mod endings;
 mod forms;
 mod kernel_state;
 mod object;
+mod pictures;
 #[path = "../rig/mod.rs"]
 #[allow(dead_code, reason = "every test crate takes its part of the rig")]
 mod rig;
 mod symbols;
+mod toolbox;
 mod tracer;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -20,6 +23,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use crate::bad_input::BAD_INPUT;
 use crate::kernel_state::leaves_nothing;
 use crate::rig::need::{self, Need};
+use crate::rig::toolbox::{TOOLBOX, Tool};
 
 const NEEDS: &[Need] = &[Need::Root, Need::Tracefs, Need::Command("bpftool", "bpftool")];
 const NAMESPACES: &[Need] =
@@ -31,8 +35,16 @@ const BARE_MACHINES: &[Need] =
 fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    let groups =
-        [counts_trials(), ending_trials(), form_trials(), symbol_trials(), object_trials(), bad_input_trials()];
+    let groups = [
+        counts_trials(),
+        ending_trials(),
+        form_trials(),
+        symbol_trials(),
+        picture_trials(),
+        toolbox_trials(),
+        object_trials(),
+        bad_input_trials(),
+    ];
     libtest_mimic::run(&arguments, groups.into_iter().flatten().collect()).exit();
 }
 
@@ -51,6 +63,8 @@ fn counts_trials() -> Vec<Trial> {
     }
     trials.push(live("counts/default_step", counts::default_step));
     trials.push(live("counts/same_name", counts::same_name));
+    trials.push(live("bursts/staged", bursts::staged));
+    trials.push(live("bursts/ended_while_staged", bursts::ended_while_staged));
     trials.push(live("counts/freed_with_process", counts::freed_with_process));
     trials
 }
@@ -73,6 +87,7 @@ fn form_trials() -> Vec<Trial> {
         live("forms/json", forms::json),
         live("forms/csv", forms::csv),
         live("forms/file", forms::into_file),
+        live("forms/complaints", forms::complaints),
     ]
 }
 
@@ -82,10 +97,22 @@ fn symbol_trials() -> Vec<Trial> {
         live("symbols/uretprobe", symbols::uretprobe),
         live("symbols/user_stack", symbols::user_stack),
         live("symbols/kernel_stack", symbols::kernel_stack),
+        live("symbols/kept_stacks", symbols::kept_stacks),
+        live("symbols/lengths_and_elements", symbols::lengths_and_elements),
         live("symbols/user_symbol", symbols::user_symbol),
         live("symbols/kernel_types", symbols::kernel_types),
         live("symbols/moments", symbols::moments),
     ]
+}
+
+fn picture_trials() -> Vec<Trial> {
+    vec![live("pictures/folded", pictures::folded), live("pictures/flame_graph", pictures::flame_graph)]
+}
+
+fn toolbox_trials() -> Vec<Trial> {
+    let tool = |tool: &'static Tool| live(format!("toolbox/{}", tool.name), || toolbox::works(tool));
+    let complete = Trial::test("toolbox/is_complete", toolbox::is_complete);
+    TOOLBOX.iter().map(tool).chain([complete]).collect()
 }
 
 fn object_trials() -> Vec<Trial> {
@@ -108,6 +135,9 @@ fn bad_input_trials() -> Vec<Trial> {
     trials.push(file("line_of_10_mb", vec![b'a'; 10 << 20], &["line_of_10_mb", "larger than"]));
     trials.push(need::trial("bad_input/without_root", OTHER_USERS, bad_input::without_root));
     trials.push(need::trial("bad_input/without_tracefs", NAMESPACES, bad_input::without_tracefs));
+    trials.push(need::trial("bad_input/without_sysfs", NAMESPACES, bad_input::without_sysfs));
+    trials.push(Trial::test("bad_input/pipe_without_reader", bad_input::pipe_without_reader));
+    trials.push(Trial::test("bad_input/help_to_full_disk", bad_input::help_to_full_disk));
     trials.push(need::trial("unprivileged", BARE_MACHINES, bad_input::unprivileged_work));
     trials
 }

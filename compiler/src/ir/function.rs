@@ -1,12 +1,19 @@
 //! Functions and modules: the tables that the handles index.
 
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
 use cranelift_entity::PrimaryMap;
 use pfscript_grammar::Span;
+use rustc_hash::FxHashSet;
 
 use super::bss::Bss;
 use super::entities::{Block, Inst, StackSlot, Value};
-use super::inst::{BinaryOp, InstData};
-use crate::manifest::{Action, DataType, MapInfo, MapKind, MapRef, MapValue, RecordLayout};
+use super::flow::ControlFlow;
+use super::inst::InstData;
+use super::operators::BinaryOp;
+use crate::manifest::{Action, MapInfo, MapKind, MapRef, MapValue, RecordLayout};
 
 /// The type of an SSA value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -84,6 +91,9 @@ pub struct Function {
     pub layout: Vec<Block>,
     /// Whether it is a callback of a helper.
     pub is_callback: bool,
+    /// How many more of its records may be staged: each takes some instructions more.
+    pub stageable: u32,
+    flow: OnceCell<Rc<ControlFlow>>,
 }
 
 /// What the helper gives a callback for each element of a map, behind the map itself.
@@ -113,6 +123,8 @@ pub struct Module {
     pub functions: Vec<Function>,
     /// The bodies of loops over maps, by the number in `callback_addr`.
     pub callbacks: Vec<Function>,
+    /// What sends staged records, when functions stage any.
+    pub flush: Option<Function>,
     /// What their instructions refer to.
     pub tables: Tables,
 }
@@ -126,14 +138,16 @@ pub struct Tables {
     pub records: Vec<RecordLayout>,
     /// What lies in `.bss`.
     pub bss: Bss,
-    /// Whether a program takes stacks.
-    pub uses_stacks: bool,
+    /// How deep the stacks are that programs take.
+    pub stack_depths: BTreeSet<u32>,
+    /// Whether a program stages records.
+    pub uses_stage: bool,
     /// How many values of a key a per-CPU map holds; 0 when no program wants to know.
     pub possible_cpus: u32,
     /// Maps to which nothing is done but small positive additions and deletions.
-    pub growing: Vec<MapRef>,
+    pub growing: FxHashSet<MapRef>,
     /// Maps from which something is removed: by `delete` or `clear`.
-    pub shrinking: Vec<MapRef>,
+    pub shrinking: FxHashSet<MapRef>,
 }
 
 /// Additions below this make a map a growing one.
@@ -144,7 +158,7 @@ impl Tables {
     /// exchanged as a whole.
     pub fn keeps_elements(&self, map: MapRef) -> bool {
         let info = &self.maps[map.0 as usize];
-        let is_number = !matches!(info.value, MapValue::Data(DataType::Str { .. } | DataType::Tuple(_)));
+        let is_number = !matches!(&info.value, MapValue::Data(ty) if ty.is_bytes());
         is_number && info.kind != MapKind::LruHash && !self.shrinking.contains(&map)
     }
 
@@ -172,9 +186,9 @@ impl Module {
         self.tables.shrinking = deleted.chain(cleared).collect();
     }
 
-    /// All functions: the programs, then the callbacks.
+    /// All functions: the programs, then the callbacks, then what sends staged records.
     pub fn all(&self) -> impl Iterator<Item = &Function> {
-        self.functions.iter().chain(&self.callbacks)
+        self.functions.iter().chain(&self.callbacks).chain(&self.flush)
     }
 
     /// Notes the maps that only grow. To be asked before anything is expanded.
@@ -210,6 +224,8 @@ impl Function {
             slots: PrimaryMap::new(),
             layout: Vec::new(),
             is_callback: false,
+            stageable: 0,
+            flow: OnceCell::new(),
         };
         let entry = func.append_block();
         func.append_param(entry, Type::Ptr);
@@ -241,6 +257,16 @@ impl Function {
     /// The context pointer of a program. A callback finds it in its frame.
     pub fn context(&self) -> Value {
         self.blocks[self.entry()].params[0]
+    }
+
+    /// The control flow, looked at once and kept until it changes.
+    pub fn flow(&self) -> Rc<ControlFlow> {
+        self.flow.get_or_init(|| Rc::new(ControlFlow::of(self))).clone()
+    }
+
+    /// To be called by whoever changes where a terminator leads; `verify` finds out who forgets it.
+    pub fn flow_changes(&mut self) {
+        self.flow.take();
     }
 
     /// Adds an empty block at the end of the layout.

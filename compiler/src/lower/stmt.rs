@@ -42,6 +42,7 @@ impl Lowering<'_> {
             StmtKind::Unroll { count, body } => (0..*count).for_each(|_| self.stmts(body)),
             StmtKind::Output { record, fields } => {
                 let fields = fields.iter().map(|field| self.expr(field)).collect();
+                self.tables.uses_stage |= self.builder.func().stageable > 0;
                 self.builder.effect(InstData::Output { record: *record as u32, fields });
             }
             StmtKind::Return => self.builder.ret(),
@@ -62,6 +63,11 @@ impl Lowering<'_> {
 
     fn set_var(&mut self, var: Var, value: &Expr) {
         let value = self.expr(value);
+        self.assign(var, value);
+    }
+
+    /// Makes `value`, which has the variable's type, its value.
+    pub(super) fn assign(&mut self, var: Var, value: crate::ir::Value) {
         match self.place(var) {
             Place::Variable(variable) => self.builder.define(variable, value),
             Place::Slot(slot, _) => {

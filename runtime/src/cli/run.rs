@@ -1,7 +1,7 @@
 //! From the command line to the exit code: the order in which everything happens.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use pfscript_compiler::params::ParamSpec;
@@ -15,7 +15,9 @@ use crate::cli::script::{self, NoScript};
 use crate::cli::{explain, list, options};
 use crate::failure::Failure;
 use crate::kernel::Kernel;
-use crate::output::{Destination, Output, Remark, Remarks, Verbosity};
+use crate::output::flame_graph::FlameGraph;
+use crate::output::folded::has_stacks;
+use crate::output::{Destination, FormName, Output, Remark, Remarks, Verbosity};
 use crate::session::{self, Settings};
 use crate::sys::page_size;
 
@@ -33,6 +35,8 @@ enum Stop {
     NoCode(String),
     /// There is no script.
     NoScript(NoScript),
+    /// Folded stacks are asked for of a script, named here, that has none.
+    NoStacks(String),
     /// The script is wrong.
     Script(Box<SourceFile>, Vec<Diagnostic>),
     /// The machine will not do it.
@@ -117,9 +121,16 @@ fn warn(source: &SourceFile, artifact: &Artifact, args: &Args) {
 }
 
 fn trace(source: &SourceFile, artifact: &Artifact, kernel: &Kernel, args: &Args) -> Result<u8, Stop> {
+    let manifest = &artifact.manifest;
+    let folds = args.form == FormName::Folded || args.flamegraph.is_some();
+    if folds && !manifest.maps.iter().any(has_stacks) {
+        return Err(Stop::NoStacks(source.name().to_owned()));
+    }
     let to = destination(args.output.as_ref())?;
     let duplicate = to.duplicate().map_err(Stop::Unopened)?;
-    let mut output = Output::new(&artifact.manifest, args.form, to, remarks(args.verbosity));
+    let picture = args.flamegraph.as_ref().map(|file| Destination::file(file)).transpose().map_err(Stop::Unopened)?;
+    let picture = picture.map(|to| FlameGraph::new(manifest, to, source.name()));
+    let mut output = Output::new(manifest, args.form, to, remarks(source, args.verbosity)).with_picture(picture);
     let settings = Settings {
         duration: args.duration,
         max_events: args.max_events,
@@ -127,16 +138,18 @@ fn trace(source: &SourceFile, artifact: &Artifact, kernel: &Kernel, args: &Args)
         output: Some(duplicate),
         until: None,
     };
-    match session::run(artifact, kernel, settings, &mut output) {
-        // The kernel's convention: of an exit code eight bits are seen.
-        Ok(code) => Ok(code as u8),
-        Err(failure) => Err(Stop::Machine(Box::new(source.clone()), failure)),
-    }
+    let code = session::run(artifact, kernel, settings, &mut output)
+        .map_err(|failure| Stop::Machine(Box::new(source.clone()), failure))?;
+    output.finish().map_err(Stop::Unwritten)?;
+    // The kernel's convention: of an exit code eight bits are seen.
+    Ok(code as u8)
 }
 
 /// Remarks on stderr: warnings always, notes with `-v`.
-fn remarks(verbosity: Verbosity) -> Remarks {
+fn remarks(source: &SourceFile, verbosity: Verbosity) -> Remarks {
+    let source = source.clone();
     Box::new(move |remark, text| match remark {
+        Remark::Script { is_error, span } => report::of_script(&source, span, is_error, text),
         Remark::Warning => report::warning(text),
         Remark::Note if verbosity == Verbosity::Verbose => report::note(text),
         Remark::Note => {}
@@ -176,12 +189,23 @@ impl Stop {
         match self {
             Self::CommandLine(error) => {
                 // Help goes to stdout, where a closed pipe is no failure.
-                let _ = error.print();
-                if error.exit_code() == 0 { DONE } else { WRONG_COMMAND_LINE }
+                let printed = error.print().and_then(|()| io::stdout().flush());
+                match printed {
+                    Err(why) if why.kind() != io::ErrorKind::BrokenPipe => {
+                        said(&format!("cannot write to standard output: {why}"), &[], WRONG_MACHINE)
+                    }
+                    _ if error.exit_code() == 0 => DONE,
+                    _ => WRONG_COMMAND_LINE,
+                }
             }
             Self::NoCode(message) => said(&message, &[], WRONG_COMMAND_LINE),
             Self::NoScript(NoScript::Unreadable { message, help }) => said(&message, &help, WRONG_COMMAND_LINE),
             Self::NoScript(NoScript::Unusable(message)) => said(&message, &[], WRONG_SCRIPT),
+            Self::NoStacks(name) => {
+                let message = format!("{name} has no map keyed by stacks, which is what is folded and drawn");
+                let help = "count by stack, as in @faults[comm, ustack, kstack] = count(), or see faults-by-stack";
+                said(&message, &[help.to_owned()], WRONG_COMMAND_LINE)
+            }
             Self::Script(source, diagnostics) => {
                 report::diagnostics(&source, &diagnostics);
                 WRONG_SCRIPT

@@ -7,6 +7,7 @@ pub mod order;
 pub mod poll;
 pub mod ring;
 pub mod sequence;
+pub mod stage;
 
 use pfscript_compiler::manifest::{Constant, DataType, FieldPlace};
 
@@ -31,6 +32,8 @@ pub struct Arena {
     pub bytes: Vec<u8>,
     /// The records in them.
     pub entries: Vec<Entry>,
+    /// How many bytes a record of each layout has.
+    pub sizes: Vec<u32>,
 }
 
 /// The integer at `place` of a record; `None` when there is none.
@@ -43,6 +46,12 @@ pub fn integer_at(record: &[u8], place: &FieldPlace) -> Option<i128> {
         }
         _ => None,
     }
+}
+
+/// The bytes at `place` of a record; `None` when there are none.
+pub fn bytes_at<'a>(record: &'a [u8], place: &FieldPlace) -> Option<&'a [u8]> {
+    let FieldPlace::At { offset, ty } = place else { return None };
+    record.get(*offset as usize..(*offset + ty.size()) as usize)
 }
 
 /// The little-endian integer of up to 8 bytes at `offset`.

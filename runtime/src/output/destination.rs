@@ -39,14 +39,15 @@ impl Destination {
     }
 
     /// A file, made new or emptied; never through a symbolic link, so that nobody can make a
-    /// privileged user write elsewhere.
+    /// privileged user write elsewhere. A named pipe must have its reader already: nothing is
+    /// waited for without end.
     ///
     /// # Errors
     /// Why it cannot be opened, with its name.
     pub fn file(path: &Path) -> io::Result<Self> {
         let name = path.display().to_string();
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).custom_flags(libc::O_NOFOLLOW);
+        options.write(true).create(true).truncate(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
         let file = options.open(path).map_err(|error| named(error, "cannot open", &name))?;
         Ok(Self::new(file, name))
     }
@@ -132,6 +133,7 @@ impl Destination {
 fn named(error: io::Error, what: &str, name: &str) -> io::Error {
     match error.raw_os_error() {
         Some(libc::EPIPE) => error,
+        Some(libc::ENXIO) => io::Error::other(format!("{what} {name}: it is a pipe that nobody reads yet")),
         Some(libc::ELOOP) => io::Error::other(format!("{what} {name}: it is a symbolic link, name the file itself")),
         _ => io::Error::new(error.kind(), format!("{what} {name}: {error}")),
     }

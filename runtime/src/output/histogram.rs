@@ -2,8 +2,10 @@
 
 use std::io::Write;
 
-/// Columns of the longest bar.
-const BAR: u128 = 52;
+/// Columns of a label, of a count and of the longest bar, where labels and counts are not too long.
+const LABEL: usize = 16;
+const COUNT: usize = 8;
+const BAR: usize = 52;
 
 /// One row of a histogram.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,12 +99,20 @@ impl Linear {
     }
 }
 
-/// Appends a line with a bar for each bucket; the counts shown are divided by `div`.
+/// Appends a line with a bar for each bucket; the counts shown are divided by `div`. Long labels and
+/// counts take room from the bars: no line has more than 79 columns.
 pub fn push_bars(out: &mut Vec<u8>, buckets: &[Bucket], div: u64) {
+    let shown = |bucket: &Bucket| (bucket.count / div.max(1)).to_string();
+    let widest = |of: &dyn Fn(&Bucket) -> usize| buckets.iter().map(of).max().unwrap_or(0);
+    let label_width = widest(&|bucket| bucket.label.len()).max(LABEL);
+    let count_width = (widest(&|bucket| shown(bucket).len()) + 1).max(COUNT);
+    // The longest label (44) and count (21) leave some.
+    let width = (LABEL + COUNT + BAR).saturating_sub(label_width + count_width);
     let most = buckets.iter().map(|bucket| bucket.count).max().unwrap_or(0).max(1);
-    for Bucket { label, count, .. } in buckets {
-        let bar = "@".repeat((u128::from(*count) * BAR / u128::from(most)) as usize);
-        writeln!(out, "{label:<16}{:>8} |{bar:<52}|", count / div.max(1)).expect("a Vec takes everything");
+    for bucket in buckets {
+        let bar = "@".repeat((u128::from(bucket.count) * width as u128 / u128::from(most)) as usize);
+        let (label, count) = (&bucket.label, shown(bucket));
+        writeln!(out, "{label:<label_width$}{count:>count_width$} |{bar:<width$}|").expect("a Vec takes everything");
     }
 }
 
@@ -173,6 +183,20 @@ mod tests {
         let buckets = lhist(&counts(5, [(0, 1), (4, 1)]), 0, 3072 * 1024, 1024 * 1024);
         let labels: Vec<_> = buckets.iter().map(|bucket| bucket.label.as_str()).collect();
         assert_eq!(labels, ["(..., 0)", "[0, 1M)", "[1M, 2M)", "[2M, 3M)", "[3M, ...)"]);
+    }
+
+    #[test]
+    fn long_labels_and_counts_take_room_from_the_bars() {
+        let (million, billion) = (1_000_000, 1_000_000_000);
+        let steps = bars(&lhist(&counts(5, [(1, 1), (2, 2 * billion)]), million, 4 * million, million));
+        let expected = "\
+[1000000, 2000000)          1 |                                               |
+[2000000, 3000000) 2000000000 |@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@|
+";
+        assert_eq!(steps, expected);
+        let huge = bars(&lhist(&counts(4, [(1, u64::MAX)]), i64::MIN, i64::MIN + 2, 1));
+        assert_eq!(huge, format!("[{}, {}) {} |{}|\n", i64::MIN, i64::MIN + 1, u64::MAX, "@".repeat(11)));
+        assert_eq!(huge.len(), 80, "79 columns and the line's end");
     }
 
     #[test]

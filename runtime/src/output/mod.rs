@@ -7,6 +7,8 @@
 pub mod context;
 pub mod csv;
 pub mod destination;
+pub mod flame_graph;
+pub mod folded;
 pub mod histogram;
 pub mod json;
 pub mod printf;
@@ -18,15 +20,19 @@ pub mod value;
 #[cfg(test)]
 mod sample;
 
+use std::collections::BTreeSet;
 use std::io;
 
 use aya::maps::MapData;
 use pfscript_compiler::manifest::{Action, Format, Manifest, MapInfo, MapRef, RecordLayout};
+use pfscript_grammar::Span;
 
 use crate::datum::{Datum, decode};
 use crate::maps::{self, Row};
 use crate::output::context::Context;
 pub use crate::output::destination::Destination;
+use crate::output::flame_graph::FlameGraph;
+use crate::output::folded::{Folded, has_stacks};
 use crate::sink::Sink;
 use crate::symbols::stacks::Stacks;
 use crate::sys::map::RawMap;
@@ -44,6 +50,8 @@ pub enum FormName {
     Json,
     /// Records with a header.
     Csv,
+    /// Maps keyed by stacks, a line for each stack.
+    Folded,
 }
 
 /// One way of laying out data. Everything is appended to `out`; nothing here can fail.
@@ -56,6 +64,14 @@ pub trait Form {
     fn time(&mut self, out: &mut Vec<u8>, text: &[u8]);
     /// A map's entries in order, numbers divided by `div`.
     fn map(&mut self, out: &mut Vec<u8>, info: &MapInfo, rows: &[Row], div: u64, context: &mut Context);
+    /// Whether it has a place for events and text.
+    fn takes_events(&self) -> bool {
+        true
+    }
+    /// Whether it has a place for this map.
+    fn takes_map(&self, _info: &MapInfo) -> bool {
+        true
+    }
     /// What sets the maps that are printed at exit off from the data before.
     fn before_exit_maps(&mut self, _out: &mut Vec<u8>) {}
 }
@@ -67,7 +83,7 @@ pub struct Report<'a> {
     pub index: usize,
     /// What it holds.
     pub layout: &'a RecordLayout,
-    /// The format of a `printf`; empty for other records.
+    /// The format of a `printf` and its kind; empty for other records.
     pub format: &'a Format,
     /// Its bytes, header included.
     pub record: &'a [u8],
@@ -80,7 +96,10 @@ impl<'a> Report<'a> {
     /// The record `record` of layout `index`.
     pub fn new(layouts: &'a [RecordLayout], index: usize, record: &'a [u8]) -> Self {
         let layout = &layouts[index];
-        let format = if let Action::Printf(format) = &layout.action { format } else { &NO_FORMAT };
+        let format = match &layout.action {
+            Action::Printf(format) | Action::Complain { format, .. } => format,
+            _ => &NO_FORMAT,
+        };
         Self { index, layout, format, record }
     }
 
@@ -110,6 +129,13 @@ pub enum Remark {
     Warning,
     /// What is shown with `-v`.
     Note,
+    /// What the script has to say about itself.
+    Script {
+        /// An error, else a warning.
+        is_error: bool,
+        /// The call in the script.
+        span: Span,
+    },
 }
 
 /// Says remarks, or leaves them unsaid.
@@ -126,6 +152,11 @@ pub struct Output<'a> {
     unwritten: u64,
     to: Destination,
     remarks: Remarks,
+    picture: Option<FlameGraph>,
+    /// What is printed next is the first of the maps at exit.
+    at_exit_maps: bool,
+    /// What the form has no place for, so far.
+    left_out: BTreeSet<String>,
 }
 
 impl<'a> Output<'a> {
@@ -135,6 +166,7 @@ impl<'a> Output<'a> {
             FormName::Table => Box::new(table::Table::new(&manifest.records)),
             FormName::Json => Box::new(json::Json::default()),
             FormName::Csv => Box::new(csv::Csv::new(&manifest.records)),
+            FormName::Folded => Box::new(Folded::new(manifest)),
         };
         Self {
             manifest,
@@ -145,12 +177,40 @@ impl<'a> Output<'a> {
             unwritten: 0,
             to,
             remarks,
+            picture: None,
+            at_exit_maps: false,
+            left_out: BTreeSet::new(),
         }
+    }
+
+    /// Draws the maps that have stacks into `picture` instead of printing them.
+    #[must_use]
+    pub fn with_picture(self, picture: Option<FlameGraph>) -> Self {
+        Self { picture, ..self }
+    }
+
+    /// Finishes what is not written before everything is known: the picture.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn finish(mut self) -> io::Result<()> {
+        let Some(picture) = self.picture.take() else { return Ok(()) };
+        if picture.is_empty() {
+            self.warn("nothing was counted by stack: the flame graph is empty");
+        }
+        picture.draw()
     }
 
     /// Writes out what may not wait: each line on a terminal, a full buffer elsewhere.
     fn pass_on(&mut self) -> io::Result<()> {
         if self.to.is_terminal() || self.buffer.len() >= BUFFER { self.write_out() } else { Ok(()) }
+    }
+
+    /// Says once of each thing that the form has no place for it.
+    fn leave_out(&mut self, what: String) {
+        if self.left_out.insert(what.clone()) {
+            self.warn(&format!("{what} is left out: this format is for maps keyed by stacks"));
+        }
     }
 
     fn write_out(&mut self) -> io::Result<()> {
@@ -167,6 +227,11 @@ impl<'a> Output<'a> {
 impl Sink for Output<'_> {
     fn record(&mut self, layout: usize, bytes: &[u8]) -> io::Result<()> {
         let report = Report::new(&self.manifest.records, layout, bytes);
+        if !self.form.takes_events() {
+            self.leave_out("what emit, printf and time report".to_owned());
+            return Ok(());
+        }
+        let before = self.buffer.len();
         match &report.layout.action {
             Action::Emit { .. } => self.form.event(&mut self.buffer, &report, &mut self.context),
             Action::Printf(_) => self.form.printf(&mut self.buffer, &report, &mut self.context),
@@ -175,28 +240,54 @@ impl Sink for Output<'_> {
                 self.context.clock.push_monotonic(&mut text, decode::timestamp(bytes), format);
                 self.form.time(&mut self.buffer, &text);
             }
+            Action::Complain { is_error, .. } => {
+                let mut text = Vec::new();
+                let form = printf::TextForm::Escaped;
+                printf::push_printf(&mut text, report.format, report.values(), &mut self.context, form);
+                let remark = Remark::Script { is_error: *is_error, span: report.layout.span };
+                (self.remarks)(remark, String::from_utf8_lossy(&text).trim_end_matches('\n'));
+            }
             // The session itself sees to these.
-            Action::Exit | Action::Clear(_) | Action::Zero(_) | Action::PrintMap(_) => {}
+            Action::Exit | Action::Clear(_) | Action::Zero(_) | Action::PrintElement(_) | Action::PrintMap(_) => {}
         }
-        self.ends.push(self.buffer.len());
+        if self.buffer.len() > before {
+            self.ends.push(self.buffer.len());
+        }
         self.pass_on()
     }
 
     fn map(&mut self, map: MapRef, data: &MapData, top: Option<u64>, div: Option<u64>) -> io::Result<()> {
         let info = &self.manifest.maps[map.0 as usize];
         let rows = maps::entries(data, info)?;
-        let rows = top_rows(&rows, top);
-        self.form.map(&mut self.buffer, info, rows, div.unwrap_or(1).max(1), &mut self.context);
+        let (rows, div) = (top_rows(&rows, top), div.unwrap_or(1).max(1));
+        match &mut self.picture {
+            Some(picture) if has_stacks(info) => picture.add(info, rows, div, &mut self.context),
+            _ if !self.form.takes_map(info) => self.leave_out(format!("@{}", info.name)),
+            _ => {
+                if std::mem::take(&mut self.at_exit_maps) {
+                    self.form.before_exit_maps(&mut self.buffer);
+                }
+                self.form.map(&mut self.buffer, info, rows, div, &mut self.context);
+            }
+        }
+        self.pass_on()
+    }
+
+    fn element(&mut self, map: MapRef, row: &Row) -> io::Result<()> {
+        let info = &self.manifest.maps[map.0 as usize];
+        self.form.map(&mut self.buffer, info, std::slice::from_ref(row), 1, &mut self.context);
         self.pass_on()
     }
 
     fn remaining_maps(&mut self) {
-        self.form.before_exit_maps(&mut self.buffer);
+        self.at_exit_maps = true;
     }
 
-    fn stacks(&mut self, map: Option<&MapData>) -> io::Result<()> {
-        let map = map.map(|map| RawMap::of(map).map_err(io::Error::other)?.duplicate()).transpose()?;
-        self.context.stacks = Stacks::new(map, self.manifest)?;
+    fn stacks(&mut self, maps: &[(u32, &MapData)]) -> io::Result<()> {
+        let own =
+            |&(depth, map): &(u32, &MapData)| Ok((depth, RawMap::of(map).map_err(io::Error::other)?.duplicate()?));
+        let maps = maps.iter().map(own).collect::<io::Result<_>>()?;
+        self.context.stacks = Stacks::new(maps, self.manifest)?;
         Ok(())
     }
 

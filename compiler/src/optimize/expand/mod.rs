@@ -10,24 +10,23 @@ mod bytes;
 mod elements;
 mod known;
 mod records;
-
-use std::collections::HashMap;
+mod stage;
+mod texts;
 
 use cranelift_entity::SecondaryMap;
 use pfscript_grammar::Span;
 
-use self::known::{KnownElement, Makers};
-use super::rewrite::Replacements;
+use self::known::{Address, ElementKey, Makers};
+use super::rewrite::{Noted, Replacements};
 use crate::catalog::helpers::Helper;
 use crate::ir::entities::StackSlot;
-use crate::ir::flow::ControlFlow;
 use crate::ir::function::Callback;
 use crate::ir::{Block, BlockCall, Function, Inst, InstData, Tables, Type, Value};
 use crate::manifest::{CounterKind, DataType, Member};
 
 /// Expands all upper-level instructions.
 pub fn expand(func: &mut Function, tables: &mut Tables) {
-    let flow = ControlFlow::of(func);
+    let flow = func.flow();
     let layout = std::mem::take(&mut func.layout);
     let destinations = bytes::destinations(func, &layout);
     let uses = {
@@ -42,21 +41,21 @@ pub fn expand(func: &mut Function, tables: &mut Tables) {
         tables,
         current,
         origin: current,
-        flow,
-        elements: Vec::new(),
+        elements: Noted::new(flow),
         makers,
         span: Span::default(),
         uses,
         destinations,
-        buffers: HashMap::new(),
+        buffers: SecondaryMap::new(),
         places: SecondaryMap::new(),
         replacements: Replacements::new(),
     };
     for block in layout {
         expander.block(block);
     }
-    let replacements = std::mem::take(&mut expander.replacements);
+    let replacements = expander.replacements;
     replacements.apply(func);
+    func.flow_changes();
 }
 
 struct Expander<'a> {
@@ -64,11 +63,10 @@ struct Expander<'a> {
     tables: &'a mut Tables,
     /// Where new instructions go.
     current: Block,
-    /// The block that is being expanded, and the control flow as it was before.
+    /// The block that is being expanded.
     origin: Block,
-    flow: ControlFlow,
-    /// Elements looked up so far.
-    elements: Vec<KnownElement>,
+    /// Elements looked up so far, in the blocks as they were before.
+    elements: Noted<ElementKey, Address>,
     /// What may make elements.
     makers: Makers,
     span: Span,
@@ -77,7 +75,7 @@ struct Expander<'a> {
     /// part.
     destinations: SecondaryMap<Value, Option<(Inst, usize)>>,
     /// The memory in which a record or key is built.
-    buffers: HashMap<Inst, StackSlot>,
+    buffers: SecondaryMap<Inst, Option<StackSlot>>,
     /// Where each string and tuple lies.
     places: SecondaryMap<Value, Option<Place>>,
     replacements: Replacements,
@@ -119,6 +117,9 @@ impl Expander<'_> {
             InstData::StoreBytes { value, base, offset } => self.store_bytes(value, base, offset),
             InstData::Return => self.end_run(),
             InstData::SlotStore { value, slot } => self.slot_store(value, slot),
+            InstData::StrLen { text } => self.str_len(inst, text),
+            InstData::StrByte { text, index } => self.str_byte(inst, text, index),
+            InstData::Contains { args: [text, part] } => self.contains(inst, text, part),
             InstData::BytesEq { args, most } => self.bytes_eq(inst, args, most),
             InstData::MapLoad { map, key } => self.map_load(inst, map, &key),
             InstData::MapAggregated { map, key } => self.map_aggregated(inst, map, &key),
@@ -127,6 +128,7 @@ impl Expander<'_> {
             InstData::MapFetchAdd { map, key, delta } => self.map_fetch_add(inst, map, &key, delta),
             InstData::MapDelete { map, key } => self.map_delete(inst, map, &key),
             InstData::MapAggregate { map, key, value } => self.map_aggregate(inst, map, &key, value),
+            InstData::FlushStage { arm } => self.flush_stage(arm),
             InstData::Output { record, fields } => self.output(inst, record, &fields),
             _ => self.func.blocks[self.current].insts.push(inst),
         }
@@ -242,7 +244,7 @@ impl Expander<'_> {
     /// The memory in which the record or key of `inst` is built.
     fn buffer(&mut self, inst: Inst, size: u32) -> Place {
         let func = &mut *self.func;
-        let slot = *self.buffers.entry(inst).or_insert_with(|| func.create_slot(size));
+        let slot = *self.buffers[inst].get_or_insert_with(|| func.create_slot(size));
         Place { slot, offset: 0 }
     }
 
@@ -258,21 +260,9 @@ impl Expander<'_> {
     }
 
     fn put(&mut self, place: Place, ty: &DataType, value: Value) {
-        match ty {
-            DataType::Int { bytes, .. } => self.store(*bytes, value, place),
-            DataType::Str { .. } | DataType::Tuple(_) => self.put_bytes(place, ty.size(), value),
-            DataType::UserStack | DataType::UserSymbol if matches!(self.func.ty(value), Type::Bytes(_)) => {
-                self.put_bytes(place, ty.size(), value);
-            }
-            DataType::KernelStack | DataType::KernelSymbol | DataType::Moment(_) => self.store(8, value, place),
-            DataType::UserStack | DataType::UserSymbol => {
-                self.store(8, value, place);
-                let ids = self.call(Helper::GetCurrentPidTgid, Vec::new(), Type::I64);
-                let half = self.iconst(32);
-                let args = [ids, half];
-                let pid = self.push(InstData::Binary { op: crate::ir::BinaryOp::Lshr, args }, Type::I64);
-                self.store(8, pid, place.plus(8));
-            }
+        match ty.is_bytes() {
+            true => self.put_bytes(place, ty.size(), value),
+            false => self.store(ty.size() as u8, value, place),
         }
     }
 

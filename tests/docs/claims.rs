@@ -1,29 +1,9 @@
 //! What the documents say of the tree is true of it: links lead somewhere, the code map names files
 //! that are there, and every script is told of.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-fn read(path: &Path) -> String {
-    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-/// Every document, below the root.
-fn documents() -> Vec<PathBuf> {
-    let docs = fs::read_dir(root().join("docs")).expect("docs is a folder");
-    let docs = docs.map(|entry| entry.expect("it can be listed").path()).filter(|path| is(path, "md"));
-    let others = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "grammar/README.md", "tests/README.md"];
-    others.iter().map(|name| root().join(name)).chain(docs).collect()
-}
-
-fn is(path: &Path, extension: &str) -> bool {
-    path.extension().is_some_and(|own| own == extension)
-}
+use crate::{documents, read, root, scripts};
 
 /// The targets of `[text](target)` that are in this tree.
 fn links(text: &str) -> impl Iterator<Item = &str> {
@@ -40,8 +20,7 @@ fn anchors(text: &str) -> impl Iterator<Item = String> {
     })
 }
 
-#[test]
-fn links_lead_somewhere() {
+pub fn links_lead_somewhere() {
     for document in documents() {
         let text = read(&document);
         for link in links(&text) {
@@ -55,23 +34,21 @@ fn links_lead_somewhere() {
     }
 }
 
-/// The examples of the language reference are scripts that this kernel can be asked to run.
-#[test]
-fn the_examples_of_the_reference_compile() {
-    let text = read(&root().join("grammar/README.md"));
-    let examples: Vec<_> =
-        text.split("```pfscript\n").skip(1).filter_map(|rest| rest.split_once("```")).map(|(code, _)| code).collect();
-    assert!(examples.len() > 10, "only {} examples were found", examples.len());
-    for example in examples {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pfscript"));
-        let checked = command.args(["--check", "-e", example]).output().expect("it can be run");
-        assert!(checked.status.success(), "{example}\n{}", String::from_utf8_lossy(&checked.stderr));
-    }
+/// docs/bpftrace.md has a row for each builtin and function, here or there.
+pub fn the_table_for_bpftrace_users_is_whole() {
+    let text = read(&root().join("docs/bpftrace.md"));
+    let rows = text.lines().filter(|line| line.starts_with("| "));
+    let code: Vec<&str> = rows.flat_map(|row| row.split('`').skip(1).step_by(2)).collect();
+    let words: Vec<&str> =
+        code.iter().flat_map(|code| code.split(|c: char| !c.is_alphanumeric() && c != '_')).collect();
+    let is_numbered = |name: &str| name.starts_with("arg") && !name.ends_with('0');
+    let missing: Vec<&str> =
+        pfscript_compiler::names().into_iter().filter(|name| !is_numbered(name) && !words.contains(name)).collect();
+    assert!(missing.is_empty(), "docs/bpftrace.md does not tell of {missing:?}");
 }
 
 /// In a row of the code map, a name without a folder is in the folder of the one before it.
-#[test]
-fn the_code_map_names_what_is_there() {
+pub fn the_code_map_names_what_is_there() {
     let text = read(&root().join("ARCHITECTURE.md"));
     let mut crate_name = "";
     let mut named = 0;
@@ -91,20 +68,17 @@ fn the_code_map_names_what_is_there() {
     assert!(named > 100, "only {named} names were found");
 }
 
-#[test]
-fn every_script_is_built_in_and_told_of() {
+pub fn every_script_is_built_in_and_told_of() {
     let readme = read(&root().join("README.md"));
     let built_in: Vec<_> = pfscript::cli::script::BUILT_IN.iter().map(|(name, _)| *name).collect();
-    let scripts = fs::read_dir(root().join("scripts")).expect("scripts is a folder");
-    for script in scripts.map(|entry| entry.expect("it can be listed").path()).filter(|path| is(path, "pf")) {
+    for script in scripts() {
         let name = script.file_stem().and_then(|name| name.to_str()).expect("a script has a name");
         assert!(built_in.contains(&name), "{name} is not built in");
         assert!(readme.contains(&format!("[{name}](scripts/{name}.pf)")), "README.md does not tell of {name}");
     }
 }
 
-#[test]
-fn the_readme_shows_pagefault_as_it_is() {
+pub fn the_readme_shows_pagefault_as_it_is() {
     let readme = read(&root().join("README.md"));
     let script = read(&root().join("scripts/pagefault.pf"));
     let code = script.lines().filter(|line| !line.starts_with('#')).map(|line| line.split("//").next().unwrap_or(line));
