@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
 
+use crate::kernel_state::own;
+
 /// No step of a test takes longer, on however slow a machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -57,6 +59,7 @@ impl Tracer {
         while let Ok(line) = self.stderr.recv_timeout(PATIENCE) {
             self.said.push(line);
             if self.said.last().is_some_and(|line| line.ends_with(READY)) {
+                own(self.pid());
                 return Ok(());
             }
         }
@@ -73,6 +76,13 @@ impl Tracer {
     pub fn stop(self, signal: i32) -> Result<Finished, Failed> {
         self.send(signal)?;
         self.wait()
+    }
+
+    /// Bytes of memory that it has.
+    pub fn memory(&self) -> Result<u64, Failed> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("it has no memory")?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
     }
 
     /// Sends it `signal`.
