@@ -12,12 +12,15 @@ use std::time::Duration;
 
 use libtest_mimic::Failed;
 
-use crate::kernel_state::{settle, value_of_map};
+use crate::kernel_state::value_of_map;
 use crate::rig::run;
-use crate::tracer::{Finished, Tracer, faulted, generate};
+use crate::tracer::{Finished, Tracer, faulted, generate_own, own_name};
 
 /// An event for each fault of the generator, and how many there were.
-const SCRIPT: &str = "software:page-faults:1 /comm == \"page_fault_gen\"/ { @emitted++; emit(pid, n = @emitted); }";
+fn script() -> String {
+    format!("software:page-faults:1 /comm == \"{}\"/ {{ @emitted++; emit(pid, n = @emitted); }}", own_name())
+}
+
 /// What memory may grow by while nobody reads.
 const GROWTH: u64 = 8 << 20;
 
@@ -43,17 +46,18 @@ fn balance(stdout: &str, stderr: &str, emitted: u64) -> Result<u64, Failed> {
         )
         .into());
     }
-    let begun = stderr.matches("events are being lost").count();
-    if begun != usize::from(lost > 0) {
-        return Err(format!("{lost} events were lost, which was told {begun} times when it began").into());
-    }
     Ok(lost + unprinted)
 }
 
 /// The account of a run whose map was printed at its end.
 fn settled(finished: &Finished) -> Result<u64, Failed> {
     let emitted = finished.stdout.lines().find_map(|line| line.strip_prefix("@emitted: ")?.parse().ok());
-    balance(&finished.stdout, &finished.stderr, emitted.ok_or("the map was not printed")?)
+    let lost = balance(&finished.stdout, &finished.stderr, emitted.ok_or("the map was not printed")?)?;
+    let begun = finished.stderr.matches("events are being lost").count();
+    if begun != usize::from(lost > 0) {
+        return Err(format!("{lost} events were lost, which was told {begun} times when it began").into());
+    }
+    Ok(lost)
 }
 
 fn some(lost: u64) -> Result<(), Failed> {
@@ -63,15 +67,15 @@ fn some(lost: u64) -> Result<(), Failed> {
 /// Buffers of a page overflow, the last event of the burst among them: nothing follows it that
 /// would make the kernel tell.
 pub fn tiny_buffers() -> Result<(), Failed> {
-    let tracer = Tracer::start(&["--buffer-size", "4096", "-e", SCRIPT])?;
-    faulted(generate(200_000, 2)?)?;
+    let tracer = Tracer::start(&["--buffer-size", "4096", "-e", &script()])?;
+    faulted(generate_own(200_000, 2)?)?;
     some(settled(&tracer.stop(libc::SIGINT)?)?)
 }
 
 /// Ctrl-C in the midst of a burst.
 pub fn interrupted_burst() -> Result<(), Failed> {
-    let tracer = Tracer::start(&["-e", SCRIPT])?;
-    let generator = generate(400_000, 2)?;
+    let tracer = Tracer::start(&["-e", &script()])?;
+    let generator = generate_own(400_000, 2)?;
     thread::sleep(Duration::from_millis(200));
     let finished = tracer.stop(libc::SIGINT)?;
     faulted(generator)?;
@@ -81,9 +85,9 @@ pub fn interrupted_burst() -> Result<(), Failed> {
 /// Nobody reads for seconds: memory does not grow, what does not fit is counted.
 pub fn blocked_pipe() -> Result<(), Failed> {
     let (mut reader, pipe) = std::io::pipe()?;
-    let tracer = Tracer::start_into(&["-e", SCRIPT], pipe.into())?;
+    let tracer = Tracer::start_into(&["-e", &script()], pipe.into())?;
     let before = tracer.memory()?;
-    faulted(generate(300_000, 2)?)?;
+    faulted(generate_own(300_000, 2)?)?;
     thread::sleep(Duration::from_secs(1));
     let grown = tracer.memory()?.saturating_sub(before);
     let reading = thread::spawn(move || {
@@ -101,8 +105,8 @@ pub fn blocked_pipe() -> Result<(), Failed> {
 /// Nobody ever reads: one Ctrl-C is enough, and what is not printed is counted.
 pub fn one_signal() -> Result<(), Failed> {
     let (mut reader, pipe) = std::io::pipe()?;
-    let tracer = Tracer::start_into(&["-e", SCRIPT], pipe.into())?;
-    faulted(generate(100_000, 2)?)?;
+    let tracer = Tracer::start_into(&["-e", &script()], pipe.into())?;
+    faulted(generate_own(100_000, 2)?)?;
     let emitted = value_of_map(tracer.pid(), "emitted")?;
     let finished = tracer.stop(libc::SIGINT)?;
     let mut stdout = String::new();
@@ -117,8 +121,8 @@ pub fn one_signal() -> Result<(), Failed> {
 /// A slow but living reader gets everything, Ctrl-C or not.
 pub fn slow_reader() -> Result<(), Failed> {
     let (mut reader, pipe) = std::io::pipe()?;
-    let tracer = Tracer::start_into(&["--buffer-size", "16M", "-e", SCRIPT], pipe.into())?;
-    faulted(generate(20_000, 1)?)?;
+    let tracer = Tracer::start_into(&["--buffer-size", "16M", "-e", &script()], pipe.into())?;
+    faulted(generate_own(20_000, 1)?)?;
     let reading = thread::spawn(move || {
         let (mut text, mut some) = (Vec::new(), [0; 16384]);
         loop {
@@ -147,6 +151,8 @@ fn terminal() -> Result<(fs::File, OwnedFd), Failed> {
         if libc::openpty(&raw mut master, &raw mut slave, null, null.cast(), null.cast()) != 0 {
             return Err(std::io::Error::last_os_error().into());
         }
+        // Else the programs that are started would keep the master open.
+        libc::fcntl(master, libc::F_SETFD, libc::FD_CLOEXEC);
         Ok((fs::File::from_raw_fd(master), OwnedFd::from_raw_fd(slave)))
     }
 }
@@ -154,10 +160,10 @@ fn terminal() -> Result<(fs::File, OwnedFd), Failed> {
 /// Ctrl-S stops a terminal for two seconds, Ctrl-Q lets it go on; it is resized meanwhile.
 pub fn stopped_terminal() -> Result<(), Failed> {
     let (mut master, slave) = terminal()?;
-    let tracer = Tracer::start_into(&["-e", SCRIPT], slave.into())?;
+    let tracer = Tracer::start_into(&["-e", &script()], slave.into())?;
     let before = tracer.memory()?;
     master.write_all(b"\x13")?;
-    faulted(generate(200_000, 2)?)?;
+    faulted(generate_own(200_000, 2)?)?;
     tracer.send(libc::SIGWINCH)?;
     thread::sleep(Duration::from_secs(1));
     let grown = tracer.memory()?.saturating_sub(before);
@@ -181,9 +187,9 @@ pub fn stopped_terminal() -> Result<(), Failed> {
 /// The terminal is gone: said where it can be seen.
 pub fn gone_terminal() -> Result<(), Failed> {
     let (master, slave) = terminal()?;
-    let tracer = Tracer::start_into(&["-e", SCRIPT], slave.into())?;
+    let tracer = Tracer::start_into(&["-e", &script()], slave.into())?;
     drop(master);
-    faulted(generate(1000, 1)?)?;
+    faulted(generate_own(1000, 1)?)?;
     let finished = tracer.wait()?;
     match finished.code {
         Some(3) if finished.stderr.contains("cannot write to standard output") => Ok(()),
@@ -221,8 +227,8 @@ pub fn full_disk() -> Result<(), Failed> {
 fn full(file: PathBuf) -> Result<(), Failed> {
     let name = file.to_string_lossy().into_owned();
     // The truth is written elsewhere, for the map cannot be read once it has ended.
-    let tracer = Tracer::start(&["-o", &name, "-e", SCRIPT])?;
-    let generator = generate(20_000, 1)?;
+    let tracer = Tracer::start(&["-o", &name, "-e", &script()])?;
+    let generator = generate_own(20_000, 1)?;
     let finished = tracer.wait()?;
     faulted(generator)?;
     let text = if name == "/dev/full" { String::new() } else { fs::read_to_string(&file)? };
@@ -246,8 +252,8 @@ pub fn killed() -> Result<(), Failed> {
 
 /// Signals that are none of its business, and being stopped again and again, do no harm.
 pub fn signal_storm() -> Result<(), Failed> {
-    let tracer = Tracer::start(&["--buffer-size", "16M", "-e", SCRIPT])?;
-    let generator = generate(50_000, 2)?;
+    let tracer = Tracer::start(&["--buffer-size", "16M", "-e", &script()])?;
+    let generator = generate_own(50_000, 2)?;
     for _ in 0..100 {
         for signal in [libc::SIGWINCH, libc::SIGSTOP, libc::SIGCONT, libc::SIGWINCH] {
             tracer.send(signal)?;
@@ -264,12 +270,13 @@ pub fn signal_storm() -> Result<(), Failed> {
 /// More keys than a map has room for: told once when it begins and in the total; what has a place
 /// is counted exactly.
 pub fn full_map() -> Result<(), Failed> {
-    let script = "let @faults = hash(16);
-        software:page-faults:1 /comm == \"page_fault_gen\"/ { @total++; @faults[pid]++; }";
-    let tracer = Tracer::start(&["-e", script])?;
-    let generators: Vec<_> = (0..40).map(|_| generate(500, 1)).collect::<Result<_, _>>()?;
+    let script = format!(
+        "let @faults = hash(16); software:page-faults:1 /comm == \"{}\"/ {{ @total++; @faults[pid]++; }}",
+        own_name()
+    );
+    let tracer = Tracer::start(&["-e", &script])?;
+    let generators: Vec<_> = (0..40).map(|_| generate_own(500, 1)).collect::<Result<_, _>>()?;
     let processes: Vec<_> = generators.into_iter().map(faulted).collect::<Result<_, _>>()?;
-    settle(|| Ok(value_of_map(tracer.pid(), "total").map(drop)?))?;
     let finished = tracer.stop(libc::SIGINT)?;
     let value = |line: &str| line.rsplit_once(": ").and_then(|(_, value)| value.parse::<u64>().ok());
     let counts: Vec<_> =

@@ -49,7 +49,9 @@ fn main() {
         object_trials(),
         bad_input_trials(),
     ];
-    libtest_mimic::run(&arguments, groups.into_iter().flatten().collect()).exit();
+    let conclusion = libtest_mimic::run(&arguments, groups.into_iter().flatten().collect());
+    let _ = std::fs::remove_file(tracer::own_generator());
+    conclusion.exit();
 }
 
 /// A test that traces.

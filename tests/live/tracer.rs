@@ -1,6 +1,7 @@
 //! The processes of a test: `pfscript` once it is attached, and the generator whose faults it sees.
 
 use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
@@ -132,9 +133,31 @@ pub struct Faulted {
     pub faults: u64,
 }
 
+/// The generator by a name that no process of another run of the tests has.
+pub fn own_generator() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(own_name())
+}
+
+/// The `comm` of the generator's processes.
+pub fn own_name() -> String {
+    format!("pfgen{}", std::process::id())
+}
+
 /// Starts the generator.
 pub fn generate(faults: u64, threads: u32) -> Result<Child, Failed> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_page_fault_gen"));
+    start_generator(env!("CARGO_BIN_EXE_page_fault_gen").as_ref(), faults, threads)
+}
+
+/// Starts the generator by its own name.
+pub fn generate_own(faults: u64, threads: u32) -> Result<Child, Failed> {
+    if !own_generator().exists() {
+        std::fs::copy(env!("CARGO_BIN_EXE_page_fault_gen"), own_generator())?;
+    }
+    start_generator(&own_generator(), faults, threads)
+}
+
+fn start_generator(path: &Path, faults: u64, threads: u32) -> Result<Child, Failed> {
+    let mut command = Command::new(path);
     command.arg(faults.to_string()).arg("--threads").arg(threads.to_string());
     Ok(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?)
 }

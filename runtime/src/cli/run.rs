@@ -135,7 +135,7 @@ fn trace(source: &SourceFile, artifact: &Artifact, kernel: &Kernel, args: &Args)
         duration: args.duration,
         max_events: args.max_events,
         buffer_pages: args.buffer_size.map(|bytes| bytes.div_ceil(page_size())),
-        output: Some(duplicate),
+        output: duplicate,
         until: None,
     };
     let code = session::run(artifact, kernel, settings, &mut output)

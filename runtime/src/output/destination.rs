@@ -66,12 +66,13 @@ impl Destination {
         self.file.is_terminal()
     }
 
-    /// A second descriptor of it, to learn when its reader has gone.
+    /// A second descriptor of it, to learn when its reader has gone; none of a terminal, whose end
+    /// is no ordinary one: the next write says so.
     ///
     /// # Errors
     /// No descriptor is free.
-    pub fn duplicate(&self) -> io::Result<OwnedFd> {
-        self.file.as_fd().try_clone_to_owned()
+    pub fn duplicate(&self) -> io::Result<Option<OwnedFd>> {
+        if self.is_terminal() { Ok(None) } else { self.file.as_fd().try_clone_to_owned().map(Some) }
     }
 
     /// Writes everything.
