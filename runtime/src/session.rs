@@ -53,6 +53,9 @@ pub struct Settings {
     pub until: Option<Until>,
 }
 
+/// So many bytes of records held back are enough: memory stays bounded however slow the reader.
+const MOST_HELD: usize = 4 << 20;
+
 /// What ends a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
@@ -290,7 +293,10 @@ impl<'a> Session<'a> {
 
     /// Takes what is in the buffers and hands out what is ripe.
     fn look(&mut self, pace: &mut Pace) -> Result<ControlFlow<Ending>, Failure> {
-        self.drain();
+        // What is too much to hold waits in the buffers, where what does not fit is counted.
+        if self.orderer.arena().bytes.len() < MOST_HELD {
+            self.drain();
+        }
         if self.orderer.is_holding() {
             pace.saw_events(Instant::now());
         }
