@@ -62,7 +62,9 @@ impl<'a> Actor<'a> {
         // The orderer gives only indices of layouts that exist.
         let Some(RecordLayout { action, fields, .. }) = self.manifest.records.get(layout) else { return Ok(()) };
         match action {
-            Action::Emit { .. } | Action::Printf(_) | Action::Time(_) => self.report(layout, bytes),
+            Action::Emit { .. } | Action::Printf(_) | Action::PrintValue(_) | Action::Time(_) => {
+                self.report(layout, bytes)
+            }
             Action::Complain { .. } => Ok(self.sink.record(layout, bytes)?),
             Action::Exit => {
                 let code = fields.first().and_then(|field| integer_at(bytes, &field.place));
@@ -135,6 +137,7 @@ impl<'a> Actor<'a> {
     /// A map cannot be read, or writing failed.
     pub fn print_remaining_maps(&mut self) -> io::Result<()> {
         let mut maps: Vec<_> = self.manifest.maps.iter().zip(0..).map(|(info, index)| (info, MapRef(index))).collect();
+        maps.retain(|(info, _)| !info.is_internal());
         maps.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
         let mut first = true;
         for (info, map) in maps {

@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod bursts;
+mod commands;
 mod counts;
 mod crowds;
 mod endings;
@@ -79,6 +80,11 @@ fn counts_trials() -> Vec<Trial> {
     trials.push(live("soak", soak::soak));
     trials.push(live("counts/default_step", counts::default_step));
     trials.push(live("counts/same_name", counts::same_name));
+    trials.push(live("commands/exact", commands::exact));
+    trials.push(live("commands/exit_codes", commands::exit_codes));
+    trials.push(live("commands/as_the_caller", commands::as_the_caller));
+    trials.push(live("commands/ended_with_us", commands::ended_with_us));
+    trials.push(live("commands/processes", commands::processes));
     trials.push(live("bursts/staged", bursts::staged));
     trials.push(live("bursts/ended_while_staged", bursts::ended_while_staged));
     trials.push(live("counts/freed_with_process", counts::freed_with_process));
@@ -133,6 +139,7 @@ fn symbol_trials() -> Vec<Trial> {
         live("symbols/kernel_stack", symbols::kernel_stack),
         live("symbols/kept_stacks", symbols::kept_stacks),
         live("symbols/lengths_and_elements", symbols::lengths_and_elements),
+        live("symbols/mode_and_user", symbols::mode_and_user),
         live("symbols/user_symbol", symbols::user_symbol),
         live("symbols/kernel_types", symbols::kernel_types),
         live("symbols/moments", symbols::moments),
