@@ -26,6 +26,11 @@ impl From<io::Error> for Stop {
     }
 }
 
+/// Whether a record is an event that the user sees, rather than something for us to do.
+pub fn is_event(action: &Action) -> bool {
+    matches!(action, Action::Emit { .. } | Action::Printf(_) | Action::Time(_))
+}
+
 /// Carries out records in their order.
 pub struct Actor<'a> {
     manifest: &'a Manifest,

@@ -5,13 +5,13 @@
 //! is detached, `END` runs, everything still in the buffers is handed out, then the maps that have
 //! entries, then the totals of what was lost.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use aya::maps::MapData;
@@ -21,10 +21,10 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::action::{Actor, Stop};
+use crate::action::{Actor, Stop, is_event};
 use crate::attach::{self, Link};
 use crate::event::horizon::Horizon;
-use crate::event::lost::Losses;
+use crate::event::lost::{self, Losses};
 use crate::event::order::Orderer;
 use crate::event::poll::{Pace, Rings};
 use crate::event::stage::Stages;
@@ -58,6 +58,9 @@ pub struct Settings {
     pub until: Option<Until>,
 }
 
+/// So many bytes of records held back are enough: memory stays bounded however slow the reader.
+const MOST_HELD: usize = 4 << 20;
+
 /// What ends a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
@@ -69,6 +72,15 @@ enum Ending {
     BrokenPipe,
 }
 
+impl Ending {
+    fn code(self) -> i32 {
+        match self {
+            Self::Outside(code) | Self::Script(code) => code,
+            Self::BrokenPipe => 0,
+        }
+    }
+}
+
 /// Runs a script until it ends. Returns the exit code.
 ///
 /// # Errors
@@ -78,11 +90,12 @@ pub fn run(artifact: &Artifact, kernel: &Kernel, settings: Settings, sink: &mut 
     let code = runtime.block_on(async {
         let loader = Loader::new(artifact, kernel)?;
         let mut session = Session::prepare(artifact, &loader, &settings, sink)?;
-        let ending = match session.start(kernel, settings.needs.as_ref())? {
-            ControlFlow::Continue(()) => session.trace(settings.duration, settings.until, settings.output).await?,
-            ControlFlow::Break(ending) => ending,
+        let ended = match session.start(kernel, settings.needs.as_ref()) {
+            Ok(ControlFlow::Continue(())) => session.trace(settings.duration, settings.until, settings.output).await,
+            Ok(ControlFlow::Break(ending)) => Ok(ending),
+            Err(failure) => Err(failure),
         };
-        session.finish(ending)
+        session.finish(ended)
     });
     // A wait for a horizon is of no more use; the threads of the runtime need not be joined.
     runtime.shutdown_background();
@@ -110,9 +123,7 @@ struct Session<'a> {
     counters: Option<Counters>,
     events_left: Option<u64>,
     /// They wake the loop.
-    signals: [Signal; 2],
-    /// A signal has come: seen at the next look, should the waking fail.
-    is_interrupted: Arc<AtomicBool>,
+    signals: Vec<Signal>,
 }
 
 /// The object's `.bss`, seen as memory, and a place to copy it to.
@@ -189,9 +200,7 @@ impl<'a> Session<'a> {
             links: Vec::new(),
             counters: loader.counters().map(Counters::of).transpose()?,
             events_left: settings.max_events,
-            // Heard from here on: what is pressed while attaching ends the session in order.
-            signals: [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?],
-            is_interrupted: sys::process::interruption()?,
+            signals: hear_signals()?,
         })
     }
 
@@ -267,22 +276,20 @@ impl<'a> Session<'a> {
         // A file or a terminal is never given up by its reader.
         let output = output.and_then(|output| sys::await_hangup(output).ok());
         loop {
+            if let Some(signal) = sys::process::interruption() {
+                return Ok(Ending::Outside(code_of_signal(signal)));
+            }
             if let ControlFlow::Break(ending) = self.look(&mut pace)? {
                 return Ok(ending);
             }
             if self.orderer.is_holding() || self.stages.as_ref().is_some_and(Stages::are_armed) {
                 horizon.advance(|| self.stages.as_mut().map(Stages::fetch).unwrap_or_default());
             }
-            if self.is_interrupted.load(Ordering::Relaxed) {
-                return Ok(Ending::Outside(0));
-            }
             let left = duration.map(|duration| duration.saturating_sub(started.elapsed()));
             let next = pace.wait(Instant::now());
-            let [interrupt, terminate] = &mut self.signals;
             tokio::select! {
                 biased;
-                _ = interrupt.recv() => return Ok(Ending::Outside(0)),
-                _ = terminate.recv() => return Ok(Ending::Outside(0)),
+                () = any(&mut self.signals) => {}
                 () = hung_up(output.as_ref()) => return Ok(Ending::BrokenPipe),
                 code = ended(&mut until) => return Ok(Ending::Outside(code)),
                 () = tokio::time::sleep(left.unwrap_or(Duration::MAX)), if left.is_some() => {
@@ -297,7 +304,10 @@ impl<'a> Session<'a> {
 
     /// Takes what is in the buffers and hands out what is ripe.
     fn look(&mut self, pace: &mut Pace) -> Result<ControlFlow<Ending>, Failure> {
-        self.drain();
+        // What is too much to hold waits in the buffers, where what does not fit is counted.
+        if self.orderer.arena().bytes.len() < MOST_HELD {
+            self.drain();
+        }
         if self.orderer.is_holding() {
             pace.saw_events(Instant::now());
         }
@@ -344,49 +354,77 @@ impl<'a> Session<'a> {
         Ok(flow)
     }
 
-    /// Detaches, hands out the rest, runs `END`.
-    fn finish(mut self, mut ending: Ending) -> Result<i32, Failure> {
-        let programs_matter = ending != Ending::BrokenPipe && !self.links.is_empty();
+    /// Detaches, hands out the rest, runs `END`, tells what was lost. Returns the exit code.
+    fn finish(mut self, ended: Result<Ending, Failure>) -> Result<i32, Failure> {
+        let programs_matter = !matches!(ended, Ok(Ending::BrokenPipe)) && !self.links.is_empty();
         Link::detach_all(std::mem::take(&mut self.links), programs_matter);
         if programs_matter {
             // What still runs may have a record to send. Without a barrier it has had the time.
             let _ = sys::process::wait_for_programs();
         }
-        if let Some(stages) = &mut self.stages {
-            stages.take_rest(self.orderer.arena())?;
+        let rest = self.take_stages();
+        let ended = rest.and(ended).and_then(|ending| self.wind_up(ending));
+        match ended {
+            Ok(Ending::BrokenPipe) => {}
+            Err(Failure::Io(_)) => {
+                self.tell_unprinted();
+                self.tell_totals();
+            }
+            Ok(_) | Err(_) => self.tell_totals(),
         }
-        if matches!(ending, Ending::Outside(_))
-            && let ControlFlow::Break(earlier) = self.look_at_everything()?
-        {
-            ending = earlier;
-        }
-        let code = match ending {
-            Ending::Outside(code) | Ending::Script(code) => code,
-            Ending::BrokenPipe => return Ok(0),
-        };
-        match self.run_end() {
-            Ok(code_of_end) => Ok(code_of_end.unwrap_or(code)),
-            Err(Failure::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
-            Err(failure) => Err(failure),
+        ended.map(Ending::code)
+    }
+
+    /// Takes what programs have staged and will not send any more.
+    fn take_stages(&mut self) -> Result<(), Failure> {
+        match &mut self.stages {
+            Some(stages) => Ok(stages.take_rest(self.orderer.arena())?),
+            None => Ok(()),
         }
     }
 
-    /// Runs `END`, hands out what it reports, the maps and the totals. Returns the exit code if
-    /// `END` sets one.
-    fn run_end(&mut self) -> Result<Option<i32>, Failure> {
+    /// Hands out the rest and runs `END`, as long as somebody reads. Returns the last word on how
+    /// it ended.
+    fn wind_up(&mut self, mut ending: Ending) -> Result<Ending, Failure> {
+        if let Ending::Outside(_) = ending {
+            ending = self.look_at_everything()?.break_value().unwrap_or(ending);
+        }
+        match ending {
+            Ending::BrokenPipe => Ok(ending),
+            Ending::Outside(_) | Ending::Script(_) => match self.run_end() {
+                Ok(at_end) => Ok(at_end.unwrap_or(ending)),
+                Err(Failure::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Ending::BrokenPipe),
+                Err(failure) => Err(failure),
+            },
+        }
+    }
+
+    /// Runs `END`, hands out what it reports, and the maps. Returns what `END` says of the ending.
+    fn run_end(&mut self) -> Result<Option<Ending>, Failure> {
         self.drain();
         self.orderer.discard();
         self.events_left = None;
         self.end.iter().try_for_each(attach::run_once)?;
-        let code = match self.look_at_everything()? {
-            ControlFlow::Break(Ending::Outside(code) | Ending::Script(code)) => Some(code),
-            ControlFlow::Break(Ending::BrokenPipe) => return Ok(Some(0)),
-            ControlFlow::Continue(()) => None,
-        };
-        Actor::new(&self.artifact.manifest, self.loader, self.sink, &mut None).print_remaining_maps()?;
-        self.sink.flush()?;
-        self.tell_totals();
-        Ok(code)
+        let at_end = self.look_at_everything()?.break_value();
+        if at_end != Some(Ending::BrokenPipe) {
+            Actor::new(&self.artifact.manifest, self.loader, self.sink, &mut None).print_remaining_maps()?;
+            self.sink.flush()?;
+        }
+        Ok(at_end)
+    }
+
+    /// Tells how many events came and are not shown, because writing failed.
+    fn tell_unprinted(&mut self) {
+        self.drain();
+        let mut unprinted = self.sink.unwritten();
+        let records = &self.artifact.manifest.records;
+        let _: ControlFlow<()> = self.orderer.release_all(|layout, _| {
+            unprinted += u64::from(is_event(&records[layout].action));
+            ControlFlow::Continue(())
+        });
+        if let Some(text) = lost::unprinted(unprinted) {
+            self.sink.warn(&text);
+        }
     }
 
     fn tell_totals(&mut self) {
@@ -411,6 +449,28 @@ impl<'a> Session<'a> {
 fn skipped_text(probe: &str, skipped: u64) -> String {
     let runs = if skipped == 1 { "1 run".to_owned() } else { format!("{skipped} runs") };
     format!("the kernel skipped {runs} of {probe}, which was running already on that CPU: what it counts is too low")
+}
+
+/// The signals that ask for the end wake the loop from here on: what is pressed while attaching
+/// ends the session in order.
+fn hear_signals() -> io::Result<Vec<Signal>> {
+    let asking = sys::process::ending_signals();
+    sys::process::hear(&asking)?;
+    asking.into_iter().map(|number| signal(SignalKind::from_raw(number))).collect()
+}
+
+/// Ctrl-C and SIGTERM are how a session is meant to end; with the terminal the user is gone.
+fn code_of_signal(signal: i32) -> i32 {
+    if signal == libc::SIGHUP { 128 + signal } else { 0 }
+}
+
+/// Completes when one of `signals` has come.
+async fn any(signals: &mut [Signal]) {
+    poll_fn(|cx| match signals.iter_mut().any(|signal| signal.poll_recv(cx).is_ready()) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
+    .await;
 }
 
 async fn hung_up(output: Option<&AsyncFd<OwnedFd>>) {

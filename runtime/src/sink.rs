@@ -44,6 +44,9 @@ pub trait Sink {
     /// As [`Sink::record`].
     fn flush(&mut self) -> io::Result<()>;
 
+    /// Events that were handed over, but for a failure not shown, or not as a whole.
+    fn unwritten(&self) -> u64;
+
     /// Something that the user must know.
     fn warn(&mut self, text: &str);
 

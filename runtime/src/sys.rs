@@ -11,8 +11,11 @@ pub mod perf;
 pub mod process;
 
 use std::fmt;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::time::Duration;
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -37,8 +40,6 @@ pub enum Call {
     PerfEnable,
     PerfDisable,
     Mmap,
-    Fork,
-    Pipe,
     Membarrier,
 }
 
@@ -61,8 +62,6 @@ impl fmt::Display for Call {
             Self::PerfEnable => "PERF_EVENT_IOC_ENABLE",
             Self::PerfDisable => "PERF_EVENT_IOC_DISABLE",
             Self::Mmap => "mmap",
-            Self::Fork => "fork",
-            Self::Pipe => "pipe2",
             Self::Membarrier => "membarrier",
         })
     }
@@ -175,11 +174,27 @@ pub fn await_hangup(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::ERROR) }?)
 }
 
-/// Blocks until `fd` can be written to, or has an error to tell of.
-pub fn wait_writable(fd: BorrowedFd<'_>) {
+/// Waits until `fd` can be written to, or has an error to tell of; false when it could not in
+/// `time`.
+///
+/// # Errors
+/// A signal came.
+pub fn wait_writable(fd: BorrowedFd<'_>, time: Duration) -> io::Result<bool> {
     let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
-    // SAFETY: `poll` is one valid entry. An error only means that the write is tried at once.
-    unsafe { libc::poll(&raw mut poll, 1, -1) };
+    // SAFETY: `poll` is one valid entry.
+    match unsafe { libc::poll(&raw mut poll, 1, time.as_millis() as i32) } {
+        -1 => Err(io::Error::last_os_error()),
+        ready => Ok(ready > 0),
+    }
+}
+
+/// Opens what `fd` writes to once more, as something that never blocks.
+///
+/// # Errors
+/// It cannot be opened (a socket), or there is no /proc.
+pub fn reopen_unblocked(fd: BorrowedFd<'_>) -> io::Result<File> {
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    OpenOptions::new().write(true).custom_flags(flags).open(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
 /// Bytes of a page of memory.

@@ -25,6 +25,14 @@ pub fn exact(step: u64, threads: u32) -> Result<(), Failed> {
     check(&tracer.stop(libc::SIGINT)?, process, step)
 }
 
+/// The same with as many faults as `PFSCRIPT_LIVE_FAULTS` says (a million in a full run).
+pub fn many(step: u64, threads: u32) -> Result<(), Failed> {
+    let faults = std::env::var("PFSCRIPT_LIVE_FAULTS").ok().and_then(|text| text.parse().ok()).unwrap_or(50_000);
+    let tracer = Tracer::start(&["--log_step", &step.to_string(), "--buffer-size", "64M"])?;
+    let process = faulted(generate(faults, threads)?)?;
+    check(&tracer.stop(libc::SIGINT)?, process, step)
+}
+
 /// 50 is the step when none is given, and pagefault the script.
 pub fn default_step() -> Result<(), Failed> {
     let tracer = Tracer::start(&[])?;

@@ -62,7 +62,7 @@ pub fn by_signal_twice_at_once() -> Result<(), Failed> {
     }
 }
 
-/// Where nobody reads the output, a signal cannot be obeyed in order; a second one is all the same.
+/// Where nobody reads the output, the first signal waits for a second; another one does not wait.
 pub fn by_second_signal() -> Result<(), Failed> {
     let (unread, pipe) = std::io::pipe()?;
     let tracer = Tracer::start_into(&["--log_step", "1"], pipe.into())?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -49,23 +50,24 @@ pub fn all() -> Result<Objects, Failed> {
     Ok(objects)
 }
 
-/// Objects that no process holds: something in the kernel keeps them.
-pub fn orphans() -> Result<Objects, Failed> {
-    let mut objects = all()?;
-    for process in fs::read_dir("/proc")?.flatten() {
-        for held in held_by(&process.file_name().to_string_lossy()) {
-            objects.remove(&held);
-        }
-    }
-    Ok(objects)
+/// What the tracers of the present test held in the kernel.
+static OWNED: Mutex<Objects> = Mutex::new(Objects::new());
+
+/// Notes what a tracer holds, to be looked for when the test is over.
+pub fn own(pid: u32) {
+    let held = held_by(&pid.to_string());
+    OWNED.lock().expect("nothing panics while holding it").extend(held);
 }
 
-/// Runs a test and checks that it leaves nothing behind.
+/// Runs a test and checks that nothing of what its tracers held outlives it; what others have in
+/// the kernel is theirs.
 pub fn leaves_nothing(test: impl FnOnce() -> Result<(), Failed>) -> Result<(), Failed> {
-    let before = orphans()?;
+    let owned = || std::mem::take(&mut *OWNED.lock().expect("nothing panics while holding it"));
+    owned();
     test()?;
+    let owned = owned();
     settle(|| {
-        let left = orphans()?.difference(&before).copied().collect::<Objects>();
+        let left = all()?.intersection(&owned).copied().collect::<Objects>();
         if left.is_empty() { Ok(()) } else { Err(format!("left in the kernel: {left:?}").into()) }
     })
 }
@@ -124,4 +126,9 @@ fn bytes(shown: &Value) -> Vec<u8> {
 /// The value of little-endian bytes.
 pub fn integer(bytes: &[u8]) -> u64 {
     (0..).zip(bytes).fold(0, |sum, (place, &byte)| sum | u64::from(byte) << (8 * place))
+}
+
+/// The value of the map `name` of a process that has one integer.
+pub fn value_of_map(pid: u32, name: &str) -> Result<u64, Failed> {
+    Ok(entries_of_map(pid, name)?.first().map_or(0, |entry| integer(&bytes(&entry["value"]))))
 }

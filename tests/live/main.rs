@@ -1,21 +1,24 @@
 //! The tool on this kernel: what it reports is compared with what getrusage says of processes that
 //! the tests start; it is ended in every way, fed every bad input, and leaves nothing behind.
 //!
-//! Tests run one after the other: each of them may look at what is in the kernel.
+//! Tests run one after the other: several of them load the machine as far as it goes.
 
 mod bad_input;
 mod bursts;
 mod commands;
 mod counts;
+mod crowds;
 mod endings;
 mod forms;
 mod kernel_state;
+mod losses;
 mod object;
 mod pictures;
 mod privileges;
 #[path = "../rig/mod.rs"]
 #[allow(dead_code, reason = "every test crate takes its part of the rig")]
 mod rig;
+mod soak;
 mod symbols;
 mod toolbox;
 mod tracer;
@@ -40,6 +43,7 @@ fn main() {
     let groups = [
         counts_trials(),
         ending_trials(),
+        loss_trials(),
         form_trials(),
         symbol_trials(),
         picture_trials(),
@@ -47,7 +51,9 @@ fn main() {
         object_trials(),
         bad_input_trials(),
     ];
-    libtest_mimic::run(&arguments, groups.into_iter().flatten().collect()).exit();
+    let conclusion = libtest_mimic::run(&arguments, groups.into_iter().flatten().collect());
+    let _ = std::fs::remove_file(tracer::own_generator());
+    conclusion.exit();
 }
 
 /// A test that traces.
@@ -63,6 +69,16 @@ fn counts_trials() -> Vec<Trial> {
             trials.push(live(name, move || counts::exact(step, threads)));
         }
     }
+    for threads in [1, 2, 8] {
+        for step in [1, 3, 50, 1000] {
+            let name = format!("counts/many/step_{step}/threads_{threads}");
+            trials.push(live(name, move || counts::many(step, threads)));
+        }
+    }
+    trials.push(live("crowds/of_one_name", crowds::of_one_name));
+    trials.push(live("crowds/in_order_of_time", crowds::in_order_of_time));
+    trials.push(live("crowds/fork_storm", crowds::fork_storm));
+    trials.push(live("soak", soak::soak));
     trials.push(live("counts/default_step", counts::default_step));
     trials.push(live("counts/no_call_keeps_probes_off", counts::no_call_keeps_probes_off));
     trials.push(live("counts/same_name", counts::same_name));
@@ -89,6 +105,24 @@ fn ending_trials() -> Vec<Trial> {
         live("ends/closed_pipe", endings::closed_pipe),
         live("ends/exit_in_script", endings::by_script),
         live("ends/duration", endings::by_duration),
+    ]
+}
+
+fn loss_trials() -> Vec<Trial> {
+    vec![
+        live("losses/tiny_buffers", losses::tiny_buffers),
+        live("losses/interrupted_burst", losses::interrupted_burst),
+        live("losses/blocked_pipe", losses::blocked_pipe),
+        live("losses/one_signal", losses::one_signal),
+        live("losses/slow_reader", losses::slow_reader),
+        live("losses/stopped_terminal", losses::stopped_terminal),
+        live("losses/gone_terminal", losses::gone_terminal),
+        live("losses/hung_up", losses::hung_up),
+        live("losses/full_device", losses::full_device),
+        live("losses/full_disk", losses::full_disk),
+        live("losses/killed", losses::killed),
+        live("losses/signal_storm", losses::signal_storm),
+        live("losses/full_map", losses::full_map),
     ]
 }
 

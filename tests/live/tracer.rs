@@ -1,12 +1,15 @@
 //! The processes of a test: `pfscript` once it is attached, and the generator whose faults it sees.
 
 use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
+
+use crate::kernel_state::own;
 
 /// No step of a test takes longer, on however slow a machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -66,6 +69,7 @@ impl Tracer {
         while let Ok(line) = self.stderr.recv_timeout(PATIENCE) {
             self.said.push(line);
             if self.said.last().is_some_and(|line| line.ends_with(READY)) {
+                own(self.pid());
                 return Ok(());
             }
         }
@@ -82,6 +86,13 @@ impl Tracer {
     pub fn stop(self, signal: i32) -> Result<Finished, Failed> {
         self.send(signal)?;
         self.wait()
+    }
+
+    /// Bytes of memory that it has.
+    pub fn memory(&self) -> Result<u64, Failed> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("it has no memory")?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
     }
 
     /// Sends it `signal`.
@@ -136,9 +147,31 @@ pub struct Faulted {
     pub faults: u64,
 }
 
+/// The generator by a name that no process of another run of the tests has.
+pub fn own_generator() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(own_name())
+}
+
+/// The `comm` of the generator's processes.
+pub fn own_name() -> String {
+    format!("pfgen{}", std::process::id())
+}
+
 /// Starts the generator.
 pub fn generate(faults: u64, threads: u32) -> Result<Child, Failed> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_page_fault_gen"));
+    start_generator(env!("CARGO_BIN_EXE_page_fault_gen").as_ref(), faults, threads)
+}
+
+/// Starts the generator by its own name.
+pub fn generate_own(faults: u64, threads: u32) -> Result<Child, Failed> {
+    if !own_generator().exists() {
+        std::fs::copy(env!("CARGO_BIN_EXE_page_fault_gen"), own_generator())?;
+    }
+    start_generator(&own_generator(), faults, threads)
+}
+
+fn start_generator(path: &Path, faults: u64, threads: u32) -> Result<Child, Failed> {
+    let mut command = Command::new(path);
     command.arg(faults.to_string()).arg("--threads").arg(threads.to_string());
     Ok(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?)
 }

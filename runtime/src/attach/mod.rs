@@ -49,8 +49,8 @@ impl Link {
     /// The kernel takes its time over tracepoints and kprobes. Measured on Linux 6.18, 2 CPUs:
     /// closing the tie between program and event 15-30 ms (nothing before 6.14), closing the
     /// event 40-75 ms; perf's own events and raw tracepoints 1 ms. Only the first is worth
-    /// waiting for, and all ties wait for the same grace period; the events are closed by a
-    /// process that nobody waits for (0.5 ms here, it is gone after 50-90 ms).
+    /// waiting for, and all ties wait for the same grace period; the events are left to the
+    /// kernel's own threads (0.1 ms here, they are gone after 100-150 ms).
     pub fn detach_all(links: Vec<Self>, wait_for_programs: bool) {
         for event in links.iter().flat_map(|link| &link.events) {
             // The event may have stopped by itself; closing it is what counts.
@@ -63,7 +63,7 @@ impl Link {
             close_together(ties.drain(..).flatten().collect());
         }
         rest.extend(ties);
-        // Without a child they were closed here: only slower.
+        // Without an io_uring they were closed here: only slower.
         let _ = sys::process::close_in_background(rest.into_iter().flatten().collect());
     }
 }

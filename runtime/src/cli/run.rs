@@ -160,7 +160,7 @@ fn trace(
         duration: args.duration,
         max_events: args.max_events,
         buffer_pages: args.buffer_size.map(|bytes| bytes.div_ceil(page_size())),
-        output: Some(duplicate),
+        output: duplicate,
         needs: Some(Needs::of(manifest, command.is_some())),
         until,
     };

@@ -119,6 +119,11 @@ impl Losses {
     }
 }
 
+/// How many events came but could not be written, if any.
+pub fn unprinted(count: u64) -> Option<String> {
+    (count > 0).then(|| format!("{} not printed", plural(count, "event")))
+}
+
 fn records_begun() -> String {
     "events are being lost: the perf buffer is full; report fewer of them, or write to a file".into()
 }

@@ -6,6 +6,7 @@
 
 pub mod context;
 pub mod csv;
+pub mod destination;
 pub mod flame_graph;
 pub mod folded;
 pub mod histogram;
@@ -20,11 +21,7 @@ pub mod value;
 mod sample;
 
 use std::collections::BTreeSet;
-use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal, Write};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::io;
 
 use aya::maps::MapData;
 use pfscript_compiler::manifest::{Action, Format, Manifest, MapInfo, MapRef, RecordLayout};
@@ -33,11 +30,11 @@ use pfscript_grammar::Span;
 use crate::datum::{Datum, decode};
 use crate::maps::{self, Row};
 use crate::output::context::Context;
+pub use crate::output::destination::Destination;
 use crate::output::flame_graph::FlameGraph;
 use crate::output::folded::{Folded, has_stacks};
 use crate::sink::Sink;
 use crate::symbols::stacks::Stacks;
-use crate::sys;
 use crate::sys::map::RawMap;
 
 /// A full buffer is written out even in the middle of a drain, at this many bytes.
@@ -148,82 +145,15 @@ pub enum Remark {
 /// Says remarks, or leaves them unsaid.
 pub type Remarks = Box<dyn FnMut(Remark, &str)>;
 
-/// The destination of the data.
-pub struct Destination {
-    file: File,
-    /// Its name in errors.
-    name: String,
-    terminal: bool,
-}
-
-impl Destination {
-    /// Standard output.
-    ///
-    /// # Errors
-    /// When it is closed.
-    pub fn stdout() -> io::Result<Self> {
-        let stdout = io::stdout();
-        let terminal = stdout.is_terminal();
-        let file = File::from(stdout.as_fd().try_clone_to_owned()?);
-        Ok(Self { file, name: "standard output".to_owned(), terminal })
-    }
-
-    /// A file, made new or emptied; never through a symbolic link, so that nobody can make a
-    /// privileged user write elsewhere. A named pipe must have its reader already: nothing is
-    /// waited for without end.
-    ///
-    /// # Errors
-    /// Why it cannot be opened, with its name.
-    pub fn file(path: &Path) -> io::Result<Self> {
-        let name = path.display().to_string();
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-        let file = options.open(path).map_err(|error| named(error, "cannot open", &name))?;
-        Ok(Self { terminal: file.is_terminal(), file, name })
-    }
-
-    /// A second descriptor of it, to learn when its reader has gone.
-    ///
-    /// # Errors
-    /// No descriptor is free.
-    pub fn duplicate(&self) -> io::Result<OwnedFd> {
-        self.file.as_fd().try_clone_to_owned()
-    }
-
-    /// Writes everything, waiting where another program made the descriptor non-blocking.
-    ///
-    /// # Errors
-    /// Why not, with the destination's name; a closed pipe is [`io::ErrorKind::BrokenPipe`].
-    pub fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            match self.file.write(bytes) {
-                Ok(0) => return Err(named(io::ErrorKind::WriteZero.into(), "cannot write to", &self.name)),
-                Ok(written) => bytes = &bytes[written..],
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => sys::wait_writable(self.file.as_fd()),
-                Err(error) => return Err(named(error, "cannot write to", &self.name)),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Says in `error` what could not be done; a closed pipe stays what it is.
-fn named(error: io::Error, what: &str, name: &str) -> io::Error {
-    match error.raw_os_error() {
-        Some(libc::EPIPE) => error,
-        Some(libc::ENXIO) => io::Error::other(format!("{what} {name}: it is a pipe that nobody reads yet")),
-        Some(libc::ELOOP) => io::Error::other(format!("{what} {name}: it is a symbolic link, name the file itself")),
-        _ => io::Error::new(error.kind(), format!("{what} {name}: {error}")),
-    }
-}
-
 /// The session's sink.
 pub struct Output<'a> {
     manifest: &'a Manifest,
     form: Box<dyn Form>,
     context: Context,
     buffer: Vec<u8>,
+    /// Where each event in the buffer ends.
+    ends: Vec<usize>,
+    unwritten: u64,
     to: Destination,
     remarks: Remarks,
     picture: Option<FlameGraph>,
@@ -247,6 +177,8 @@ impl<'a> Output<'a> {
             form,
             context: Context::default(),
             buffer: Vec::new(),
+            ends: Vec::new(),
+            unwritten: 0,
             to,
             remarks,
             picture: None,
@@ -275,7 +207,7 @@ impl<'a> Output<'a> {
 
     /// Writes out what may not wait: each line on a terminal, a full buffer elsewhere.
     fn pass_on(&mut self) -> io::Result<()> {
-        if self.to.terminal || self.buffer.len() >= BUFFER { self.write_out() } else { Ok(()) }
+        if self.to.is_terminal() || self.buffer.len() >= BUFFER { self.write_out() } else { Ok(()) }
     }
 
     /// Says once of each thing that the form has no place for it.
@@ -286,7 +218,11 @@ impl<'a> Output<'a> {
     }
 
     fn write_out(&mut self) -> io::Result<()> {
-        let result = self.to.write_all(&self.buffer);
+        let mut rest = &self.buffer[..];
+        let result = self.to.write(&mut rest);
+        let written = self.buffer.len() - rest.len();
+        self.unwritten += self.ends.iter().filter(|&&end| end > written).count() as u64;
+        self.ends.clear();
         self.buffer.clear();
         result
     }
@@ -299,6 +235,7 @@ impl Sink for Output<'_> {
             self.leave_out("what emit, printf and time report".to_owned());
             return Ok(());
         }
+        let before = self.buffer.len();
         match &report.layout.action {
             Action::Emit { .. } => self.form.event(&mut self.buffer, &report, &mut self.context),
             Action::Printf(_) => self.form.printf(&mut self.buffer, &report, &mut self.context),
@@ -317,6 +254,9 @@ impl Sink for Output<'_> {
             }
             // The session itself sees to these.
             Action::Exit | Action::Clear(_) | Action::Zero(_) | Action::PrintElement(_) | Action::PrintMap(_) => {}
+        }
+        if self.buffer.len() > before {
+            self.ends.push(self.buffer.len());
         }
         self.pass_on()
     }
@@ -360,6 +300,10 @@ impl Sink for Output<'_> {
         self.context.clock.refresh();
         self.context.stacks.look_again();
         if self.buffer.is_empty() { Ok(()) } else { self.write_out() }
+    }
+
+    fn unwritten(&self) -> u64 {
+        self.unwritten + self.ends.len() as u64
     }
 
     fn warn(&mut self, text: &str) {
@@ -425,22 +369,13 @@ mod tests {
     }
 
     #[test]
-    fn symbolic_links_are_not_followed() {
-        let (link, target) = (scratch("link"), scratch("target"));
-        std::os::unix::fs::symlink(&target, &link).expect("a new link");
-        let error = Destination::file(&link).err().expect("refused");
-        assert!(error.to_string().contains("symbolic link"), "{error}");
-        assert!(!target.exists());
-        std::fs::remove_file(&link).expect("it exists");
-    }
-
-    #[test]
     fn a_full_disk_is_reported_with_the_files_name() {
-        let (manifest, full) = (manifest(), Destination::file(Path::new("/dev/full")).expect("it opens"));
+        let (manifest, full) = (manifest(), Destination::file("/dev/full".as_ref()).expect("it opens"));
         let mut output = Output::new(&manifest, FormName::Table, full, Box::new(|_, _| {}));
         output.record(1, &sample::fault_record(3, "x", 9)).expect("buffered");
         let error = output.flush().expect_err("full");
         assert!(error.to_string().starts_with("cannot write to /dev/full: No space left"), "{error}");
+        assert_eq!(output.unwritten(), 1);
     }
 
     #[test]

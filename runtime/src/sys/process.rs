@@ -1,10 +1,10 @@
 //! What concerns the process as a whole: signals, and descriptors that are slow to close.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
+use io_uring::IoUring;
 use signal_hook::low_level::{emulate_default_handler, register};
 
 use super::{Call, Refused, check, monotonic_now};
@@ -12,19 +12,39 @@ use super::{Call, Refused, check, monotonic_now};
 /// Signals within this many ns are one request to end: `timeout` sends two at once.
 const ONE_REQUEST: u64 = 200_000_000;
 
-/// A flag that SIGINT and SIGTERM set. When one comes again, later, the process ends where it
-/// stands: it may be waiting for a reader of its output who reads no more.
+/// The last of [`ending_signals`] that came; 0 for none.
+static INTERRUPTION: AtomicI32 = AtomicI32::new(0);
+/// When the first of them came.
+static FIRST: AtomicU64 = AtomicU64::new(0);
+
+/// The signals that ask for the end. A SIGHUP that is ignored, as under `nohup`, stays ignored.
+pub fn ending_signals() -> Vec<i32> {
+    let mut signals = vec![libc::SIGINT, libc::SIGTERM];
+    if !is_ignored(libc::SIGHUP) {
+        signals.push(libc::SIGHUP);
+    }
+    signals
+}
+
+fn is_ignored(signal: i32) -> bool {
+    // SAFETY: a `sigaction` of zeroes is a value, and only the present one is asked for.
+    unsafe {
+        let mut present: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &raw mut present) == 0 && present.sa_sigaction == libc::SIG_IGN
+    }
+}
+
+/// Notes from now on when one of `signals` comes. When one comes again, later, the process ends
+/// where it stands.
 ///
 /// # Errors
 /// The signals cannot be handled.
-pub fn interruption() -> io::Result<Arc<AtomicBool>> {
-    let (flag, first) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    for signal in [libc::SIGINT, libc::SIGTERM] {
-        let (flag, first) = (Arc::clone(&flag), Arc::clone(&first));
+pub fn hear(signals: &[i32]) -> io::Result<()> {
+    for &signal in signals {
         let action = move || {
-            flag.store(true, Ordering::Relaxed);
+            INTERRUPTION.store(signal, Ordering::Relaxed);
             let now = monotonic_now();
-            let earlier = first.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed).err();
+            let earlier = FIRST.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed).err();
             if earlier.is_some_and(|earlier| now.saturating_sub(earlier) > ONE_REQUEST) {
                 let _ = emulate_default_handler(signal);
             }
@@ -32,7 +52,12 @@ pub fn interruption() -> io::Result<Arc<AtomicBool>> {
         // SAFETY: atomics, `clock_gettime` and the default handler may be used while a signal is handled.
         unsafe { register(signal, action) }?;
     }
-    Ok(flag)
+    Ok(())
+}
+
+/// The signal that has asked for the end, if one has.
+pub fn interruption() -> Option<i32> {
+    Some(INTERRUPTION.load(Ordering::Relaxed)).filter(|&signal| signal != 0)
 }
 
 /// Waits until every eBPF program that runs now, on any processor, has ended: they run inside RCU
@@ -46,51 +71,37 @@ pub fn wait_for_programs() -> Result<(), Refused> {
     check(Call::Membarrier, result).map(drop)
 }
 
-/// Closes `slow` without waiting for it: a child keeps them open until this process has closed
-/// its own, then the kernel's waiting for a grace period is the child's.
+/// Closes `slow` without waiting for it: an io_uring holds what is registered with it until the
+/// kernel's own threads have taken it down, which goes on when this process is long gone. (A child
+/// that closes them would be left to a PID 1 that, in many a container, waits for no child.)
 ///
 /// # Errors
-/// There is no child to be had; `slow` has been closed the slow way.
-pub fn close_in_background(slow: Vec<OwnedFd>) -> Result<(), Refused> {
+/// There is no io_uring to be had; `slow` has been closed the slow way.
+pub fn close_in_background(slow: Vec<OwnedFd>) -> io::Result<()> {
     if slow.is_empty() {
         return Ok(());
     }
-    let (read, write) = pipe()?;
-    // SAFETY: the child runs only `keep_until_closed`, which makes system calls and nothing else.
-    let child = check(Call::Fork, unsafe { libc::fork() }.into())?;
-    if child == 0 {
-        keep_until_closed(&slow, read.as_raw_fd());
-    }
+    let ring = IoUring::new(1)?;
+    let fds: Vec<_> = slow.iter().map(AsRawFd::as_raw_fd).collect();
+    ring.submitter().register_files(&fds)?;
     // Not the last reference: returns at once.
     drop(slow);
-    // Lets the child go on; had this process been killed, the kernel would have done it.
-    drop(write);
     Ok(())
 }
 
-fn pipe() -> Result<(OwnedFd, OwnedFd), Refused> {
-    let mut fds = [-1; 2];
-    // SAFETY: `fds` has room for the two descriptors, which are new and nobody else's.
-    unsafe {
-        check(Call::Pipe, libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC).into())?;
-        Ok((OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])))
-    }
-}
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
 
-/// The child's life: give up all but the descriptors to be kept, so that nobody waits for this
-/// process to close a pipe or a terminal, wait for the parent, exit.
-fn keep_until_closed(keep: &[OwnedFd], parent: i32) -> ! {
-    // SAFETY: only async-signal-safe system calls between fork and _exit; `byte` has room for one.
-    unsafe {
-        let highest = keep.iter().map(AsRawFd::as_raw_fd).max().unwrap_or(0).max(parent);
-        for fd in 0..=highest {
-            if fd != parent && !keep.iter().any(|kept| kept.as_raw_fd() == fd) {
-                libc::close(fd);
-            }
-        }
-        libc::close_range(highest as u32 + 1, u32::MAX, 0);
-        let mut byte = 0_u8;
-        libc::read(parent, std::ptr::from_mut(&mut byte).cast(), 1);
-        libc::_exit(0)
+    use super::*;
+
+    #[test]
+    fn what_is_closed_in_the_background_is_closed() {
+        let (mut reader, mut writer) = io::pipe().expect("a pipe");
+        writer.write_all(b"x").expect("room");
+        close_in_background(vec![OwnedFd::from(writer)]).expect("an io_uring");
+        let mut text = String::new();
+        reader.read_to_string(&mut text).expect("ends when the other end is closed");
+        assert_eq!(text, "x");
     }
 }
