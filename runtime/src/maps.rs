@@ -211,6 +211,7 @@ mod tests {
             symbol: "m".into(),
             kind: MapKind::Hash,
             key: vec![Member { offset: 0, ty: U32 }],
+            key_names: vec!["k".into()],
             key_size: 4,
             value,
             value_size,

@@ -47,6 +47,22 @@ pub trait Sink {
     /// As [`Sink::record`].
     fn map(&mut self, map: MapRef, data: &MapData, top: Option<u64>, div: Option<u64>) -> io::Result<()>;
 
+    /// A record that tells of an element that was taken out of a map for good.
+    ///
+    /// # Errors
+    /// As [`Sink::record`].
+    fn retired(&mut self, _map: MapRef, _layout: usize, _bytes: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Sums up what a map has held; the record tells what was retired from it.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    fn summary(&mut self, _map: MapRef, _data: &MapData, _layout: usize, _bytes: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
     /// The map that stacks in records and maps refer to, if there is one; called once before all else.
     ///
     /// # Errors
@@ -63,6 +79,17 @@ pub trait Sink {
     /// # Errors
     /// As [`Sink::record`].
     fn flush(&mut self) -> io::Result<()>;
+
+    /// From now on events are seen.
+    fn tracing_began(&mut self) {}
+
+    /// No more events are seen.
+    fn tracing_ended(&mut self) {}
+
+    /// All has been handed over; `losses` says what was lost in all.
+    fn ended(&mut self, losses: &[String]) {
+        losses.iter().for_each(|loss| self.warn(loss));
+    }
 
     /// Something that the user must know.
     fn warn(&mut self, text: &str);
@@ -242,6 +269,9 @@ impl<'a> Session<'a> {
         self.sink.note("tracing");
         // With nothing attached nothing can happen any more.
         let idle = self.links.is_empty();
+        if !idle {
+            self.sink.tracing_began();
+        }
         Ok(if idle { ControlFlow::Break(Ending::Outside(0)) } else { ControlFlow::Continue(()) })
     }
 
@@ -365,6 +395,7 @@ impl<'a> Session<'a> {
 
     /// Detaches, hands out the rest, runs `END`.
     fn finish(mut self, mut ending: Ending) -> Result<i32, Failure> {
+        self.sink.tracing_ended();
         let programs_matter = ending != Ending::BrokenPipe && !self.links.is_empty();
         Link::detach_all(std::mem::take(&mut self.links), programs_matter);
         if programs_matter {
@@ -406,12 +437,10 @@ impl<'a> Session<'a> {
     }
 
     fn tell_totals(&mut self) {
-        for text in self.losses.totals() {
-            self.sink.warn(&text);
-        }
+        let mut lost = self.losses.totals();
         for program in &self.attached {
             if let Ok(skipped @ 1..) = sys::bpf::skipped_runs(program.as_fd()) {
-                self.sink.warn(&skipped_text(&program.program.probe, skipped));
+                lost.push(skipped_text(&program.program.probe, skipped));
             }
         }
         let (late, malformed) = (self.orderer.late(), self.orderer.malformed());
@@ -419,8 +448,9 @@ impl<'a> Session<'a> {
             self.sink.note(&format!("{late} events came too late to be put in order"));
         }
         if malformed > 0 {
-            self.sink.warn(&format!("{malformed} events were not understood: this is a bug in pfscript"));
+            lost.push(format!("{malformed} events were not understood: this is a bug in pfscript"));
         }
+        self.sink.ended(&lost);
     }
 }
 

@@ -17,6 +17,7 @@ mod operators;
 pub mod params;
 pub mod program;
 mod record;
+mod retire;
 mod scope;
 mod stmt;
 mod tuples;

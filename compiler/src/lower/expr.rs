@@ -10,6 +10,7 @@ use crate::ir::function::Type as IrType;
 use crate::ir::inst::MapAddrOf;
 use crate::ir::{BinaryOp, Block, CmpOp, InstData, Value};
 use crate::kernel::FieldKind;
+use crate::manifest::MapRef;
 
 impl Lowering<'_> {
     /// The value of `expr`; of a call without a value the number 0.
@@ -46,6 +47,8 @@ impl Lowering<'_> {
                 let key = self.key(element);
                 self.builder.push(InstData::MapDelete { map: element.map, key }, IrType::I64)
             }
+            ExprKind::RetiredCount(map) => self.retired(*map, 0),
+            ExprKind::RetiredSum(map) => self.retired(*map, 8),
             ExprKind::MapAdd { element, delta, result } => self.map_add(element, delta, *result),
             ExprKind::VarAdd { var, delta, result } => self.var_add(*var, delta, *result),
             ExprKind::Binary { op, lhs, rhs } => {
@@ -135,6 +138,17 @@ impl Lowering<'_> {
             }
             Source::Context { offset, kind } => self.context_field(offset, kind, ty),
         }
+    }
+
+    fn retired(&mut self, map: MapRef, offset: i16) -> Value {
+        let base = self.tally(map);
+        self.builder.push(InstData::Load { bytes: 8, signed: false, base, offset }, IrType::I64)
+    }
+
+    /// Where the tally of what was retired from a map lies.
+    pub(super) fn tally(&mut self, map: MapRef) -> Value {
+        let offset = self.tables.bss.tally(map);
+        self.builder.push(InstData::CounterAddr { offset }, IrType::Ptr)
     }
 
     fn elapsed(&mut self) -> Value {

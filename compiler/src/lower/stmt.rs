@@ -4,7 +4,7 @@ use super::{Loop, Lowering, Place};
 use crate::check::program::{Expr, Stmt, StmtKind, Var};
 use crate::ir::function::Type as IrType;
 use crate::ir::{BinaryOp, CmpOp, InstData};
-use crate::manifest::MapValue;
+use crate::manifest::{MapRef, MapValue};
 
 impl Lowering<'_> {
     /// Statements up to the first that ends the block: nothing runs behind it.
@@ -30,6 +30,7 @@ impl Lowering<'_> {
                 let value = self.expr(value);
                 self.builder.effect(InstData::MapStore { map: element.map, key, value, must: false });
             }
+            StmtKind::Retire { map, record, fields } => self.retire(*map, *record, fields),
             StmtKind::Aggregate { element, value } => {
                 let key = self.key(element);
                 let value = self.aggregated(&self.tables.maps[element.map.0 as usize].value.clone(), value);
@@ -54,6 +55,14 @@ impl Lowering<'_> {
                 Loop::Callback => self.leave(true),
             },
         }
+    }
+
+    fn retire(&mut self, map: MapRef, record: usize, fields: &[Expr]) {
+        let fields: Vec<_> = fields.iter().map(|field| self.expr(field)).collect();
+        let (one, base) = (self.builder.iconst(1), self.tally(map));
+        self.builder.effect(InstData::AtomicAdd { value: one, base, offset: 0 });
+        self.builder.effect(InstData::AtomicAdd { value: fields[0], base, offset: 8 });
+        self.builder.effect(InstData::Output { record: record as u32, fields });
     }
 
     fn innermost(&self) -> Loop {

@@ -8,4 +8,5 @@ pub mod report;
 pub mod run;
 pub mod scan;
 pub mod script;
+pub mod status;
 pub mod values;

@@ -160,6 +160,11 @@ pub fn note(text: &str) {
     say(Level::NOTE, text, &[]);
 }
 
+/// Says something of several lines, harmless already.
+pub fn text(text: &str) {
+    to_stderr(text);
+}
+
 /// `error: text`, then what to do, a line each.
 fn say(level: Level<'_>, text: &str, help: &[String]) {
     let title = Group::with_title(level.primary_title(clean(text)));

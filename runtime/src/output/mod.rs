@@ -7,9 +7,11 @@
 pub mod context;
 pub mod csv;
 pub mod datum;
+pub mod elements;
 pub mod histogram;
 pub mod json;
 pub mod printf;
+pub mod summary;
 pub mod table;
 pub mod text;
 pub mod time;
@@ -22,15 +24,18 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use aya::maps::MapData;
 use pfscript_compiler::manifest::{Action, Format, Manifest, MapInfo, MapRef, RecordLayout};
 
 use crate::cli::report;
+use crate::cli::status::StatusLine;
 use crate::event::decode;
 use crate::maps::{self, Row};
 use crate::output::context::Context;
 use crate::output::datum::Datum;
+use crate::output::summary::{Retired, Summary};
 use crate::session::Sink;
 use crate::symbols::stacks::Stacks;
 use crate::sys;
@@ -184,6 +189,11 @@ pub struct Output<'a> {
     buffer: Vec<u8>,
     to: Destination,
     verbosity: Verbosity,
+    status: StatusLine,
+    began: Option<Instant>,
+    took: Duration,
+    retired: Retired,
+    summaries: Vec<Summary>,
 }
 
 impl<'a> Output<'a> {
@@ -194,7 +204,19 @@ impl<'a> Output<'a> {
             FormName::Json => Box::new(json::Json::default()),
             FormName::Csv => Box::new(csv::Csv::new(&manifest.records)),
         };
-        Self { manifest, form, context: Context::default(), buffer: Vec::new(), to, verbosity }
+        Self {
+            manifest,
+            form,
+            context: Context::default(),
+            buffer: Vec::new(),
+            to,
+            verbosity,
+            status: StatusLine::default(),
+            began: None,
+            took: Duration::ZERO,
+            retired: Retired::default(),
+            summaries: Vec::new(),
+        }
     }
 
     /// Writes out what may not wait: each line on a terminal, a full buffer elsewhere.
@@ -203,6 +225,7 @@ impl<'a> Output<'a> {
     }
 
     fn write_out(&mut self) -> io::Result<()> {
+        self.status.end();
         let result = self.to.write_all(&self.buffer);
         self.buffer.clear();
         result
@@ -221,7 +244,12 @@ impl Sink for Output<'_> {
                 self.form.time(&mut self.buffer, &text);
             }
             // The session itself sees to these.
-            Action::Exit | Action::Clear(_) | Action::Zero(_) | Action::PrintMap(_) => {}
+            Action::Exit
+            | Action::Clear(_)
+            | Action::Zero(_)
+            | Action::PrintMap(_)
+            | Action::Retire(_)
+            | Action::Summary(_) => {}
         }
         self.pass_on()
     }
@@ -232,6 +260,39 @@ impl Sink for Output<'_> {
         let rows = top_rows(&rows, top);
         self.form.map(&mut self.buffer, info, rows, div.unwrap_or(1).max(1), &mut self.context);
         self.pass_on()
+    }
+
+    fn retired(&mut self, map: MapRef, layout: usize, bytes: &[u8]) -> io::Result<()> {
+        let (info, report) = (&self.manifest.maps[map.0 as usize], Report::new(&self.manifest.records, layout, bytes));
+        self.retired.add(map, info, &report, &mut self.context);
+        Ok(())
+    }
+
+    fn summary(&mut self, map: MapRef, data: &MapData, layout: usize, bytes: &[u8]) -> io::Result<()> {
+        let (info, report) = (&self.manifest.maps[map.0 as usize], Report::new(&self.manifest.records, layout, bytes));
+        let rows = maps::entries(data, info)?;
+        self.summaries.push(Summary::new((map, info), &rows, &self.retired, &report, &mut self.context));
+        Ok(())
+    }
+
+    fn tracing_began(&mut self) {
+        self.began = Some(Instant::now());
+        if self.to.terminal && self.verbosity == Verbosity::Normal {
+            self.status.begin();
+        }
+    }
+
+    fn tracing_ended(&mut self) {
+        self.took = self.began.map_or(Duration::ZERO, |began| began.elapsed());
+        self.status.end();
+    }
+
+    fn ended(&mut self, losses: &[String]) {
+        if self.verbosity > Verbosity::Quiet {
+            let texts = self.summaries.iter().map(|summary| summary.text(self.took, losses.is_empty()));
+            report::text(&texts.collect::<Vec<_>>().join("\n"));
+        }
+        losses.iter().for_each(|loss| self.warn(loss));
     }
 
     fn remaining_maps(&mut self) {
@@ -247,10 +308,12 @@ impl Sink for Output<'_> {
     fn flush(&mut self) -> io::Result<()> {
         self.context.clock.refresh();
         self.context.stacks.look_again();
+        self.status.tick();
         if self.buffer.is_empty() { Ok(()) } else { self.write_out() }
     }
 
     fn warn(&mut self, text: &str) {
+        self.status.end();
         report::warning(text);
     }
 
