@@ -7,7 +7,7 @@ use pfscript_compiler::manifest::{Action, Manifest, MapKind, MapRef, RecordField
 
 use crate::event::integer_at;
 use crate::load::Loader;
-use crate::session::Sink;
+use crate::sink::Sink;
 use crate::sys::map::RawMap;
 
 /// Why no further record is to be handed out.

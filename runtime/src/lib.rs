@@ -3,6 +3,7 @@
 pub mod action;
 pub mod attach;
 pub mod cli;
+pub mod datum;
 pub mod event;
 pub mod failure;
 pub mod kernel;
@@ -10,5 +11,6 @@ pub mod load;
 pub mod maps;
 pub mod output;
 pub mod session;
+pub mod sink;
 pub mod symbols;
 pub mod sys;

@@ -9,8 +9,7 @@ use std::io;
 use aya::maps::MapData;
 use pfscript_compiler::manifest::{DataType, MapInfo, MapValue};
 
-use crate::event::decode;
-use crate::output::datum::{Datum, Integer, compare_members};
+use crate::datum::{Datum, Integer, compare_members, decode};
 use crate::sys::Refused;
 use crate::sys::map::{Cursor, RawMap};
 

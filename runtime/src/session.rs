@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use aya::maps::MapData;
 use pfscript_compiler::Artifact;
-use pfscript_compiler::manifest::{AttachSpec, COUNTERS_SECTION, MapRef};
+use pfscript_compiler::manifest::{AttachSpec, COUNTERS_SECTION};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -30,73 +30,9 @@ use crate::event::poll::{Pace, Rings};
 use crate::failure::{Failure, PassedOver};
 use crate::kernel::Kernel;
 use crate::load::{LoadedProgram, LoadedTarget, Loader};
+use crate::sink::Sink;
 use crate::sys::map::RawMap;
 use crate::sys::{self, Refused};
-
-/// Where a session's findings go.
-pub trait Sink {
-    /// A record of a layout whose action is `Emit` or `Printf`, `bytes` being exactly its size.
-    ///
-    /// # Errors
-    /// Writing failed; a broken pipe ends the session quietly.
-    fn record(&mut self, layout: usize, bytes: &[u8]) -> io::Result<()>;
-
-    /// Prints a map: by `print()`, or at the end. `top` and `div` are those of `print()`.
-    ///
-    /// # Errors
-    /// As [`Sink::record`].
-    fn map(&mut self, map: MapRef, data: &MapData, top: Option<u64>, div: Option<u64>) -> io::Result<()>;
-
-    /// A record that tells of an element that was taken out of a map for good.
-    ///
-    /// # Errors
-    /// As [`Sink::record`].
-    fn retired(&mut self, _map: MapRef, _layout: usize, _bytes: &[u8]) -> io::Result<()> {
-        Ok(())
-    }
-
-    /// Sums up what a map has held; the record tells what was retired from it.
-    ///
-    /// # Errors
-    /// The map cannot be read.
-    fn summary(&mut self, _map: MapRef, _data: &MapData, _layout: usize, _bytes: &[u8]) -> io::Result<()> {
-        Ok(())
-    }
-
-    /// The map that stacks in records and maps refer to, if there is one; called once before all else.
-    ///
-    /// # Errors
-    /// It cannot be kept.
-    fn stacks(&mut self, _map: Option<&MapData>) -> io::Result<()> {
-        Ok(())
-    }
-
-    /// The maps that are printed at the end follow; called before the first of them, if there is one.
-    fn remaining_maps(&mut self) {}
-
-    /// Everything that has happened up to now was handed over: show it.
-    ///
-    /// # Errors
-    /// As [`Sink::record`].
-    fn flush(&mut self) -> io::Result<()>;
-
-    /// From now on events are seen.
-    fn tracing_began(&mut self) {}
-
-    /// No more events are seen.
-    fn tracing_ended(&mut self) {}
-
-    /// All has been handed over; `losses` says what was lost in all.
-    fn ended(&mut self, losses: &[String]) {
-        losses.iter().for_each(|loss| self.warn(loss));
-    }
-
-    /// Something that the user must know.
-    fn warn(&mut self, text: &str);
-
-    /// Something that is shown with `-v`.
-    fn note(&mut self, text: &str);
-}
 
 /// Something to wait for, with the exit code that it gives.
 pub type Until = Pin<Box<dyn Future<Output = i32>>>;

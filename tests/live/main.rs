@@ -12,6 +12,7 @@ mod object;
 #[path = "../rig/mod.rs"]
 #[allow(dead_code, reason = "every test crate takes its part of the rig")]
 mod rig;
+mod summary;
 mod symbols;
 mod tracer;
 
@@ -52,6 +53,8 @@ fn counts_trials() -> Vec<Trial> {
     trials.push(live("counts/default_step", counts::default_step));
     trials.push(live("counts/same_name", counts::same_name));
     trials.push(live("counts/freed_with_process", counts::freed_with_process));
+    trials.push(live("summary/exact", summary::exact));
+    trials.push(live("summary/quiet", summary::quiet));
     trials
 }
 

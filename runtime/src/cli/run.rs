@@ -12,10 +12,11 @@ use crate::cli::args::{self, Args, Mode};
 use crate::cli::report;
 use crate::cli::scan::scan;
 use crate::cli::script::{self, NoScript};
+use crate::cli::status::StatusLine;
 use crate::cli::{explain, list, options};
 use crate::failure::Failure;
 use crate::kernel::Kernel;
-use crate::output::{Destination, Output, Verbosity};
+use crate::output::{Destination, Output, Remark, Remarks, Verbosity};
 use crate::session::{self, Settings};
 use crate::sys::page_size;
 
@@ -119,7 +120,7 @@ fn warn(source: &SourceFile, artifact: &Artifact, args: &Args) {
 fn trace(source: &SourceFile, artifact: &Artifact, kernel: &Kernel, args: &Args) -> Result<u8, Stop> {
     let to = destination(args.output.as_ref())?;
     let duplicate = to.duplicate().map_err(Stop::Unopened)?;
-    let mut output = Output::new(&artifact.manifest, args.form, to, args.verbosity);
+    let mut output = Output::new(&artifact.manifest, args.form, to, remarks(args.verbosity));
     let settings = Settings {
         duration: args.duration,
         max_events: args.max_events,
@@ -132,6 +133,22 @@ fn trace(source: &SourceFile, artifact: &Artifact, kernel: &Kernel, args: &Args)
         Ok(code) => Ok(code as u8),
         Err(failure) => Err(Stop::Machine(Box::new(source.clone()), failure)),
     }
+}
+
+/// Remarks on stderr: warnings always, notes with `-v`, everything else without `-q`.
+fn remarks(verbosity: Verbosity) -> Remarks {
+    let mut status = StatusLine::new(verbosity > Verbosity::Quiet);
+    Box::new(move |remark, text| match remark {
+        Remark::Waiting => status.show(text),
+        Remark::Data => status.erase(),
+        Remark::Warning => {
+            status.erase();
+            report::warning(text);
+        }
+        Remark::Summary if verbosity > Verbosity::Quiet => report::text(text),
+        Remark::Note if verbosity == Verbosity::Verbose => report::note(text),
+        Remark::Summary | Remark::Note => {}
+    })
 }
 
 fn destination(output: Option<&PathBuf>) -> Result<Destination, Stop> {

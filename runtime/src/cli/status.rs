@@ -1,42 +1,35 @@
 //! A line on the terminal that tells, while there is nothing else to see, that tracing is under way.
 
 use std::io::{self, IsTerminal, Write};
-use std::time::Instant;
 
 /// Goes back to the beginning of the line and empties it.
 const ERASE: &str = "\r\x1b[K";
 
-/// The line; none where nobody would see it.
-#[derive(Debug, Default)]
+/// The line; never seen where standard error is no terminal that can take it back.
+#[derive(Debug)]
 pub struct StatusLine {
-    since: Option<Instant>,
-    /// The seconds that it says.
-    shown: Option<u64>,
+    is_wanted: bool,
+    is_shown: bool,
 }
 
 impl StatusLine {
-    /// Shows the line from now on if standard error is a terminal that can take it back.
-    pub fn begin(&mut self) {
+    /// No line as yet.
+    pub fn new(is_wanted: bool) -> Self {
         let can_erase = std::env::var_os("TERM").is_some_and(|term| term != "dumb");
-        if io::stderr().is_terminal() && can_erase {
-            self.since = Some(Instant::now());
-            self.tick();
+        Self { is_wanted: is_wanted && can_erase && io::stderr().is_terminal(), is_shown: false }
+    }
+
+    /// Shows `text` in place of what was shown.
+    pub fn show(&mut self, text: &str) {
+        if self.is_wanted {
+            self.is_shown = true;
+            say(&format!("{ERASE}{text}"));
         }
     }
 
-    /// Brings it up to date.
-    pub fn tick(&mut self) {
-        let Some(since) = self.since else { return };
-        let seconds = since.elapsed().as_secs();
-        if self.shown != Some(seconds) {
-            self.shown = Some(seconds);
-            say(&format!("{ERASE}tracing for {seconds} s, nothing to report yet; Ctrl-C ends"));
-        }
-    }
-
-    /// Takes it away for good: something is about to be said.
-    pub fn end(&mut self) {
-        if self.since.take().is_some() {
+    /// Takes the line away.
+    pub fn erase(&mut self) {
+        if std::mem::take(&mut self.is_shown) {
             say(ERASE);
         }
     }
@@ -44,7 +37,7 @@ impl StatusLine {
 
 impl Drop for StatusLine {
     fn drop(&mut self) {
-        self.end();
+        self.erase();
     }
 }
 

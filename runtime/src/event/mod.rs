@@ -1,7 +1,6 @@
 //! The way of a record from the kernel to the session: out of the buffers of all CPUs, into one
 //! order, with an account of what was lost.
 
-pub mod decode;
 pub mod horizon;
 pub mod lost;
 pub mod order;

@@ -11,12 +11,12 @@ use std::rc::Rc;
 
 use pfscript_compiler::manifest::{Action, DataType, MapInfo, MapValue, RecordLayout};
 
-use crate::event::decode;
+use crate::datum::{Datum, decode};
 use crate::maps::{Row, Value};
 use crate::output::context::Context;
-use crate::output::datum::{Datum, StackForm, push_members};
 use crate::output::histogram::{hist, lhist};
 use crate::output::printf::{TextForm, push_printf};
+use crate::output::value::{StackForm, push_members};
 use crate::output::{Form, Report};
 
 /// The column with the text of `printf` and `time`.

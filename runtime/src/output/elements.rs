@@ -3,10 +3,9 @@
 
 use pfscript_compiler::manifest::{DataType, MapInfo, MapValue, Member};
 
-use crate::event::decode;
+use crate::datum::{Datum, decode};
 use crate::maps::Value;
 use crate::output::context::Context;
-use crate::output::datum::Datum;
 use crate::output::text::push_escaped;
 use crate::sys::comm::Comms;
 

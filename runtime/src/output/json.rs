@@ -5,12 +5,12 @@ use std::io::Write;
 
 use pfscript_compiler::manifest::{DataType, MapInfo, MapValue, Member};
 
-use crate::event::decode;
+use crate::datum::{Datum, decode};
 use crate::maps::{Row, Value};
 use crate::output::context::Context;
-use crate::output::datum::{Datum, StackForm, push_members};
 use crate::output::histogram::{Bucket, hist, lhist};
 use crate::output::printf::{TextForm, push_printf};
+use crate::output::value::{StackForm, push_members};
 use crate::output::{Form, Report};
 
 /// Writes `{"type": "...", "data": ...}` lines.

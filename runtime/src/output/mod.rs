@@ -6,7 +6,6 @@
 
 pub mod context;
 pub mod csv;
-pub mod datum;
 pub mod elements;
 pub mod histogram;
 pub mod json;
@@ -15,6 +14,7 @@ pub mod summary;
 pub mod table;
 pub mod text;
 pub mod time;
+pub mod value;
 
 #[cfg(test)]
 mod sample;
@@ -29,14 +29,11 @@ use std::time::{Duration, Instant};
 use aya::maps::MapData;
 use pfscript_compiler::manifest::{Action, Format, Manifest, MapInfo, MapRef, RecordLayout};
 
-use crate::cli::report;
-use crate::cli::status::StatusLine;
-use crate::event::decode;
+use crate::datum::{Datum, decode};
 use crate::maps::{self, Row};
 use crate::output::context::Context;
-use crate::output::datum::Datum;
 use crate::output::summary::{Retired, Summary};
-use crate::session::Sink;
+use crate::sink::Sink;
 use crate::symbols::stacks::Stacks;
 use crate::sys;
 use crate::sys::map::RawMap;
@@ -113,6 +110,24 @@ pub enum Verbosity {
     Verbose,
 }
 
+/// Something to be said beside the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remark {
+    /// What the user must know.
+    Warning,
+    /// What is shown with `-v`.
+    Note,
+    /// What a map has held, in lines.
+    Summary,
+    /// What is under way while there is nothing else to see, in place of what was said of it before.
+    Waiting,
+    /// That there is something else to see now.
+    Data,
+}
+
+/// Says remarks, or leaves them unsaid.
+pub type Remarks = Box<dyn FnMut(Remark, &str)>;
+
 /// The destination of the data.
 pub struct Destination {
     file: File,
@@ -188,17 +203,24 @@ pub struct Output<'a> {
     context: Context,
     buffer: Vec<u8>,
     to: Destination,
-    verbosity: Verbosity,
-    status: StatusLine,
-    began: Option<Instant>,
-    took: Duration,
+    remarks: Remarks,
+    tracing: Tracing,
     retired: Retired,
     summaries: Vec<Summary>,
 }
 
+/// How long tracing has been under way.
+#[derive(Debug, Default)]
+struct Tracing {
+    began: Option<Instant>,
+    took: Duration,
+    /// While nobody has seen anything of it yet: after how many seconds to say so again.
+    next_told: Option<u64>,
+}
+
 impl<'a> Output<'a> {
     /// An output of the records and maps of `manifest`.
-    pub fn new(manifest: &'a Manifest, form: FormName, to: Destination, verbosity: Verbosity) -> Self {
+    pub fn new(manifest: &'a Manifest, form: FormName, to: Destination, remarks: Remarks) -> Self {
         let form: Box<dyn Form> = match form {
             FormName::Table => Box::new(table::Table::new(&manifest.records)),
             FormName::Json => Box::new(json::Json::default()),
@@ -210,10 +232,8 @@ impl<'a> Output<'a> {
             context: Context::default(),
             buffer: Vec::new(),
             to,
-            verbosity,
-            status: StatusLine::default(),
-            began: None,
-            took: Duration::ZERO,
+            remarks,
+            tracing: Tracing::default(),
             retired: Retired::default(),
             summaries: Vec::new(),
         }
@@ -225,10 +245,27 @@ impl<'a> Output<'a> {
     }
 
     fn write_out(&mut self) -> io::Result<()> {
-        self.status.end();
+        self.stop_waiting();
         let result = self.to.write_all(&self.buffer);
         self.buffer.clear();
         result
+    }
+
+    /// Tells each second that nothing has come yet, where the data would be seen.
+    fn wait(&mut self) {
+        let Tracing { began: Some(began), next_told: Some(next), .. } = &mut self.tracing else { return };
+        let seconds = began.elapsed().as_secs();
+        if seconds >= *next {
+            *next = seconds + 1;
+            let text = format!("tracing for {seconds} s, nothing to report yet; Ctrl-C ends");
+            (self.remarks)(Remark::Waiting, &text);
+        }
+    }
+
+    fn stop_waiting(&mut self) {
+        if self.tracing.next_told.take().is_some() {
+            (self.remarks)(Remark::Data, "");
+        }
     }
 }
 
@@ -276,21 +313,21 @@ impl Sink for Output<'_> {
     }
 
     fn tracing_began(&mut self) {
-        self.began = Some(Instant::now());
-        if self.to.terminal && self.verbosity == Verbosity::Normal {
-            self.status.begin();
-        }
+        let next_told = self.to.terminal.then_some(0);
+        self.tracing = Tracing { began: Some(Instant::now()), next_told, ..Tracing::default() };
+        self.wait();
     }
 
     fn tracing_ended(&mut self) {
-        self.took = self.began.map_or(Duration::ZERO, |began| began.elapsed());
-        self.status.end();
+        self.tracing.took = self.tracing.began.map_or(Duration::ZERO, |began| began.elapsed());
+        self.stop_waiting();
     }
 
     fn ended(&mut self, losses: &[String]) {
-        if self.verbosity > Verbosity::Quiet {
-            let texts = self.summaries.iter().map(|summary| summary.text(self.took, losses.is_empty()));
-            report::text(&texts.collect::<Vec<_>>().join("\n"));
+        for summary in &self.summaries {
+            let gap = if self.to.terminal { "\n" } else { "" };
+            let text = summary.text(self.tracing.took, losses.is_empty());
+            (self.remarks)(Remark::Summary, &format!("{gap}{text}"));
         }
         losses.iter().for_each(|loss| self.warn(loss));
     }
@@ -308,19 +345,16 @@ impl Sink for Output<'_> {
     fn flush(&mut self) -> io::Result<()> {
         self.context.clock.refresh();
         self.context.stacks.look_again();
-        self.status.tick();
+        self.wait();
         if self.buffer.is_empty() { Ok(()) } else { self.write_out() }
     }
 
     fn warn(&mut self, text: &str) {
-        self.status.end();
-        report::warning(text);
+        (self.remarks)(Remark::Warning, text);
     }
 
     fn note(&mut self, text: &str) {
-        if self.verbosity == Verbosity::Verbose {
-            report::note(text);
-        }
+        (self.remarks)(Remark::Note, text);
     }
 }
 
@@ -346,7 +380,7 @@ mod tests {
     fn a_drain_is_written_once_it_is_flushed() {
         let (path, manifest) = (scratch("drain"), manifest());
         let to = Destination::file(&path).expect("a new file");
-        let mut output = Output::new(&manifest, FormName::Table, to, Verbosity::Normal);
+        let mut output = Output::new(&manifest, FormName::Table, to, Box::new(|_, _| {}));
         let record = sample::fault_record(3, "x", 9);
         output.record(0, &record).expect("buffered");
         output.record(1, &record).expect("buffered");
@@ -362,7 +396,7 @@ mod tests {
         let layout = RecordLayout { action, fields: Vec::new(), ..sample::total() };
         let (path, manifest) = (scratch(name), Manifest { records: vec![layout], ..Manifest::default() });
         let to = Destination::file(&path).expect("a new file");
-        let mut output = Output::new(&manifest, form, to, Verbosity::Normal);
+        let mut output = Output::new(&manifest, form, to, Box::new(|_, _| {}));
         output.record(0, &sample::fault_record(3, "x", 9)).and_then(|()| output.flush()).expect("written");
         let text = std::fs::read_to_string(&path).expect("text");
         std::fs::remove_file(&path).expect("it exists");
@@ -390,7 +424,7 @@ mod tests {
     #[test]
     fn a_full_disk_is_reported_with_the_files_name() {
         let (manifest, full) = (manifest(), Destination::file(Path::new("/dev/full")).expect("it opens"));
-        let mut output = Output::new(&manifest, FormName::Table, full, Verbosity::Normal);
+        let mut output = Output::new(&manifest, FormName::Table, full, Box::new(|_, _| {}));
         output.record(1, &sample::fault_record(3, "x", 9)).expect("buffered");
         let error = output.flush().expect_err("full");
         assert!(error.to_string().starts_with("cannot write to /dev/full: No space left"), "{error}");

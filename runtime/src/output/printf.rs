@@ -2,8 +2,8 @@
 
 use pfscript_compiler::manifest::{Conversion, ConversionKind, Format, FormatPiece};
 
+use crate::datum::{Datum, Integer};
 use crate::output::context::Context;
-use crate::output::datum::{Datum, Integer};
 use crate::output::text::{columns, push_byte, push_escaped, push_unsigned};
 
 /// What becomes of characters in text from the kernel that are no plain text.

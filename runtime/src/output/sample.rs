@@ -6,8 +6,8 @@ use pfscript_compiler::manifest::{
 };
 use pfscript_grammar::Span;
 
+use crate::datum::Integer;
 use crate::maps::{Row, Value};
-use crate::output::datum::Integer;
 
 const U32: DataType = DataType::Int { bytes: 4, signed: false };
 const U64: DataType = DataType::Int { bytes: 8, signed: false };

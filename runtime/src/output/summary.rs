@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use pfscript_compiler::manifest::{DataType, MapInfo, MapRef, MapValue};
 
+use crate::datum::Datum;
 use crate::maps::Row;
 use crate::output::Report;
 use crate::output::context::Context;
-use crate::output::datum::Datum;
 use crate::output::elements::{Elements, number};
 use crate::output::text::columns;
 
@@ -83,10 +83,12 @@ impl Summary {
         let retired_sum = if is_signed { retired_sum.signed().into() } else { retired_sum.value() };
         let elements = Elements::of(info);
         let mut greatest = retired.0.get(&map).cloned().unwrap_or_default();
-        greatest.extend(rows.iter().rev().take(SHOWN).map(|row| Element {
-            number: number(&info.value, &row.value),
-            cells: elements.cells(&row.key, context),
-        }));
+        greatest.extend(
+            rows.iter().rev().take(SHOWN).map(|row| Element {
+                number: number(&info.value, &row.value),
+                cells: elements.cells(&row.key, context),
+            }),
+        );
         keep_greatest(&mut greatest);
         Self {
             name: if info.name.is_empty() { "total".to_owned() } else { info.name.clone() },

@@ -7,13 +7,13 @@ use std::io::Write;
 
 use pfscript_compiler::manifest::{Constant, DataType, FieldPlace, MapInfo, MapValue, RecordField, RecordLayout};
 
-use crate::event::decode;
+use crate::datum::{Integer, decode};
 use crate::maps::{Row, Value};
 use crate::output::context::Context;
-use crate::output::datum::{Integer, StackForm, push_members};
 use crate::output::histogram::{hist, lhist, push_bars};
 use crate::output::printf::{TextForm, push_printf};
 use crate::output::text::columns;
+use crate::output::value::{StackForm, push_members};
 use crate::output::{Form, Report};
 
 /// The table's state: which columns the last header named.

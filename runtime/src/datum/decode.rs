@@ -5,7 +5,7 @@
 
 use pfscript_compiler::manifest::{Constant, DataType, FieldPlace, Member, RecordHeader};
 
-use crate::output::datum::{Datum, Integer};
+use crate::datum::{Datum, Integer};
 
 /// The value of a field in `record` (header included).
 pub fn field<'a>(place: &'a FieldPlace, record: &'a [u8]) -> Datum<'a> {

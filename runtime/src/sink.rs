@@ -1,0 +1,67 @@
+//! Where a session's findings go: what the session asks of the output.
+
+use std::io;
+
+use aya::maps::MapData;
+use pfscript_compiler::manifest::MapRef;
+
+/// Where a session's findings go.
+pub trait Sink {
+    /// A record of a layout whose action is `Emit` or `Printf`, `bytes` being exactly its size.
+    ///
+    /// # Errors
+    /// Writing failed; a broken pipe ends the session quietly.
+    fn record(&mut self, layout: usize, bytes: &[u8]) -> io::Result<()>;
+
+    /// Prints a map: by `print()`, or at the end. `top` and `div` are those of `print()`.
+    ///
+    /// # Errors
+    /// As [`Sink::record`].
+    fn map(&mut self, map: MapRef, data: &MapData, top: Option<u64>, div: Option<u64>) -> io::Result<()>;
+
+    /// A record that tells of an element that was taken out of a map for good.
+    ///
+    /// # Errors
+    /// As [`Sink::record`].
+    fn retired(&mut self, map: MapRef, layout: usize, bytes: &[u8]) -> io::Result<()>;
+
+    /// Sums up what a map has held; the record tells what was retired from it.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    fn summary(&mut self, map: MapRef, data: &MapData, layout: usize, bytes: &[u8]) -> io::Result<()>;
+
+    /// The map that stacks in records and maps refer to, if there is one; called once before all else.
+    ///
+    /// # Errors
+    /// It cannot be kept.
+    fn stacks(&mut self, _map: Option<&MapData>) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// The maps that are printed at the end follow; called before the first of them, if there is one.
+    fn remaining_maps(&mut self) {}
+
+    /// Everything that has happened up to now was handed over: show it.
+    ///
+    /// # Errors
+    /// As [`Sink::record`].
+    fn flush(&mut self) -> io::Result<()>;
+
+    /// From now on events are seen.
+    fn tracing_began(&mut self) {}
+
+    /// No more events are seen.
+    fn tracing_ended(&mut self) {}
+
+    /// All has been handed over; `losses` says what was lost in all.
+    fn ended(&mut self, losses: &[String]) {
+        losses.iter().for_each(|loss| self.warn(loss));
+    }
+
+    /// Something that the user must know.
+    fn warn(&mut self, text: &str);
+
+    /// Something that is shown with `-v`.
+    fn note(&mut self, text: &str);
+}
