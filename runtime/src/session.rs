@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use aya::maps::MapData;
 use pfscript_compiler::Artifact;
-use pfscript_compiler::manifest::{AttachSpec, COUNTERS_SECTION};
+use pfscript_compiler::manifest::{AttachSpec, COUNTERS_SECTION, MapRef};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -160,6 +160,8 @@ impl<'a> Session<'a> {
             Some(events) => Rings::open(events, &cpus, settings.buffer_pages)?,
             None => Rings::none(),
         };
+        let maps: Vec<_> = (0..manifest.maps.len()).map(|index| loader.map(MapRef(index as u32))).collect();
+        sink.maps(&maps)?;
         sink.stacks(loader.stacks())?;
         Ok(Self {
             artifact,
@@ -206,7 +208,7 @@ impl<'a> Session<'a> {
         // With nothing attached nothing can happen any more.
         let idle = self.links.is_empty();
         if !idle {
-            self.sink.tracing_began();
+            self.sink.tracing_began()?;
         }
         Ok(if idle { ControlFlow::Break(Ending::Outside(0)) } else { ControlFlow::Continue(()) })
     }

@@ -31,6 +31,14 @@ pub trait Sink {
     /// The map cannot be read.
     fn summary(&mut self, map: MapRef, data: &MapData, layout: usize, bytes: &[u8]) -> io::Result<()>;
 
+    /// The script's maps, in the manifest's order; called once before all else.
+    ///
+    /// # Errors
+    /// They cannot be kept.
+    fn maps(&mut self, _maps: &[Option<&MapData>]) -> io::Result<()> {
+        Ok(())
+    }
+
     /// The map that stacks in records and maps refer to, if there is one; called once before all else.
     ///
     /// # Errors
@@ -49,7 +57,12 @@ pub trait Sink {
     fn flush(&mut self) -> io::Result<()>;
 
     /// From now on events are seen.
-    fn tracing_began(&mut self) {}
+    ///
+    /// # Errors
+    /// They cannot be shown.
+    fn tracing_began(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// No more events are seen.
     fn tracing_ended(&mut self) {}

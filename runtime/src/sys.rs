@@ -9,6 +9,7 @@ pub mod map;
 pub mod memory;
 pub mod perf;
 pub mod process;
+pub mod terminal;
 
 use std::fmt;
 use std::io;

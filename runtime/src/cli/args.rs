@@ -58,6 +58,8 @@ pub struct Args {
     pub buffer_size: Option<usize>,
     /// The script's parameters that were given, by name.
     pub params: Vec<(String, ParamValue)>,
+    /// Show a live view, of the map of this name; of the first if it is empty.
+    pub top: Option<String>,
     /// `$1`, `$2`, ...
     pub positional: Vec<String>,
 }
@@ -99,6 +101,7 @@ fn understand(matches: &ArgMatches, params: &[ParamSpec]) -> Args {
         duration: matches.get_one("duration").copied(),
         max_events: matches.get_one("max-events").copied(),
         buffer_size: matches.get_one("buffer-size").copied(),
+        top: text("top").map(str::to_owned),
         params: params.iter().filter_map(given).collect(),
         positional: matches.get_many::<String>("args").unwrap_or_default().cloned().collect(),
     }

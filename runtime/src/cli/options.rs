@@ -40,6 +40,10 @@ pub fn options() -> Vec<Arg> {
         value("output", "FILE", "Write data to FILE, made new or emptied")
             .short('o')
             .value_parser(value_parser!(PathBuf)),
+        value("top", "@MAP", "Show a map live, the fastest growing first; the script's first if none is named")
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value(""),
         value("duration", "TIME", "Stop after this time, such as 10s, 500ms or 2m").value_parser(parse_duration),
         value("max-events", "N", "Stop after N events").value_parser(value_parser!(u64).range(1..)),
         value("buffer-size", "BYTES", "Room for events on each CPU [default: 1M]").value_parser(parse_size),
@@ -79,8 +83,18 @@ pub fn options() -> Vec<Arg> {
 }
 
 /// The options that exclude one another: what is done with the script.
-const MODES: [&str; 9] =
-    ["check", "dump-ast", "dump-ir", "dump-bytecode", "emit-obj", "list", "list-scripts", "reference", "explain"];
+const MODES: [&str; 10] = [
+    "top",
+    "check",
+    "dump-ast",
+    "dump-ir",
+    "dump-bytecode",
+    "emit-obj",
+    "list",
+    "list-scripts",
+    "reference",
+    "explain",
+];
 
 /// A parameter that has the name of one of the tool's options, if there is one.
 pub fn clashing(params: &[ParamSpec]) -> Option<&ParamSpec> {

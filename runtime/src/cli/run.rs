@@ -1,9 +1,10 @@
 //! From the command line to the exit code: the order in which everything happens.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
+use pfscript_compiler::manifest::{Manifest, MapRef};
 use pfscript_compiler::params::ParamSpec;
 use pfscript_compiler::{Alternatives, Artifact, Options, compile, declared_params, dump_bytecode, dump_ir, reference};
 use pfscript_grammar::{Diagnostic, SourceFile, Span, ast, parse, print_ast};
@@ -19,6 +20,7 @@ use crate::kernel::Kernel;
 use crate::output::{Destination, Output, Remark, Remarks, Verbosity};
 use crate::session::{self, Settings};
 use crate::sys::page_size;
+use crate::top;
 
 /// The exit codes; `exit(N)` in a script gives N.
 const DONE: u8 = 0;
@@ -32,6 +34,8 @@ enum Stop {
     CommandLine(Box<clap::Error>),
     /// A code that there is not.
     NoCode(String),
+    /// What cannot be shown live.
+    NoTop(String),
     /// There is no script.
     NoScript(NoScript),
     /// The script is wrong.
@@ -118,21 +122,41 @@ fn warn(source: &SourceFile, artifact: &Artifact, args: &Args) {
 }
 
 fn trace(source: &SourceFile, artifact: &Artifact, kernel: &Kernel, args: &Args) -> Result<u8, Stop> {
-    let to = destination(args.output.as_ref())?;
+    let shown = args.top.as_ref().map(|name| shown(&artifact.manifest, name)).transpose().map_err(Stop::NoTop)?;
+    let to = match (&args.output, shown) {
+        (None, Some(_)) => destination(Some(&PathBuf::from("/dev/null")))?,
+        (output, _) => destination(output.as_ref())?,
+    };
     let duplicate = to.duplicate().map_err(Stop::Unopened)?;
     let mut output = Output::new(&artifact.manifest, args.form, to, remarks(args.verbosity));
-    let settings = Settings {
+    let mut settings = Settings {
         duration: args.duration,
         max_events: args.max_events,
         buffer_pages: args.buffer_size.map(|bytes| bytes.div_ceil(page_size())),
         output: Some(duplicate),
         until: None,
     };
-    match session::run(artifact, kernel, settings, &mut output) {
+    let code = match shown {
+        None => session::run(artifact, kernel, settings, &mut output),
+        Some(map) => {
+            let (mut top, until) = top::live(&artifact.manifest, map, !report::no_color(), &mut output);
+            settings.until = Some(Box::pin(until));
+            session::run(artifact, kernel, settings, &mut top)
+        }
+    };
+    match code {
         // The kernel's convention: of an exit code eight bits are seen.
         Ok(code) => Ok(code as u8),
         Err(failure) => Err(Stop::Machine(Box::new(source.clone()), failure)),
     }
+}
+
+/// The map that `--top` shows, if there is a screen to show it on.
+fn shown(manifest: &Manifest, name: &str) -> Result<MapRef, String> {
+    if !io::stdout().is_terminal() {
+        return Err("--top needs a terminal to draw on; data goes to a file with -o".to_owned());
+    }
+    top::choose(manifest, name)
 }
 
 /// Remarks on stderr: warnings always, notes with `-v`, everything else without `-q`.
@@ -187,7 +211,7 @@ impl Stop {
                 let _ = error.print();
                 if error.exit_code() == 0 { DONE } else { WRONG_COMMAND_LINE }
             }
-            Self::NoCode(message) => said(&message, &[], WRONG_COMMAND_LINE),
+            Self::NoCode(message) | Self::NoTop(message) => said(&message, &[], WRONG_COMMAND_LINE),
             Self::NoScript(NoScript::Unreadable { message, help }) => said(&message, &help, WRONG_COMMAND_LINE),
             Self::NoScript(NoScript::Unusable(message)) => said(&message, &[], WRONG_SCRIPT),
             Self::Script(source, diagnostics) => {

@@ -312,10 +312,11 @@ impl Sink for Output<'_> {
         Ok(())
     }
 
-    fn tracing_began(&mut self) {
+    fn tracing_began(&mut self) -> io::Result<()> {
         let next_told = self.to.terminal.then_some(0);
         self.tracing = Tracing { began: Some(Instant::now()), next_told, ..Tracing::default() };
         self.wait();
+        Ok(())
     }
 
     fn tracing_ended(&mut self) {

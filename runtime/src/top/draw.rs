@@ -1,0 +1,158 @@
+//! The live view on the screen: a line of totals, a heading, the list, a line of keys.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Color, Modifier, Style};
+
+use crate::output::text::columns;
+use crate::top::view::{Line, Order, View};
+
+/// What the keys do, as long as there is nothing else to say.
+const KEYS: &str = "q quit  p pause  / filter  ←→ sort  r reverse  ↑↓ scroll";
+/// Between two columns.
+const GAP: u16 = 2;
+/// From nothing to the greatest.
+const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// How things look.
+#[derive(Clone, Copy, Debug)]
+pub struct Styles {
+    strong: Style,
+    heading: Style,
+    sorted: Style,
+    bars: Style,
+    warning: Style,
+}
+
+impl Styles {
+    /// With colours, or without.
+    pub fn new(has_colors: bool) -> Self {
+        let plain = Style::new();
+        let colored = |style: Style, color| if has_colors { style.fg(color) } else { style };
+        let heading = plain.add_modifier(Modifier::REVERSED);
+        Self {
+            strong: plain.add_modifier(Modifier::BOLD),
+            heading,
+            sorted: colored(heading.add_modifier(Modifier::BOLD), Color::Cyan),
+            bars: colored(plain, Color::Cyan),
+            warning: colored(plain.add_modifier(Modifier::BOLD), Color::Red),
+        }
+    }
+}
+
+/// A column of the list.
+struct Column {
+    heading: String,
+    cells: Vec<String>,
+    width: u16,
+    is_number: bool,
+    order: Order,
+}
+
+/// Draws `view` on the whole of `screen`, and remembers how many lines of the list fit.
+pub fn draw(view: &mut View, screen: &mut Buffer, styles: Styles) {
+    let Rect { width, height, .. } = screen.area;
+    view.lines = usize::from(height.saturating_sub(4));
+    screen.set_stringn(0, 0, totals(view), width.into(), styles.strong);
+    draw_list(view, screen, styles);
+    let (text, style) = bottom(view, styles);
+    screen.set_stringn(0, height.saturating_sub(1), text, width.into(), style);
+}
+
+/// `faults 523400, 12300/s  184 processes, 59 ended  for 12 s  paused`
+fn totals(view: &View) -> String {
+    let (table, samples) = (view.table(), &view.table().samples);
+    let ended = match samples.retired() {
+        0 => String::new(),
+        retired => format!(", {retired} ended"),
+    };
+    format!(
+        "{} {}, {}/s  {}{ended}  for {} s{}",
+        table.noun(),
+        samples.total(),
+        rate(samples.rate()),
+        table.elements.counted(samples.count() as u64),
+        samples.at().as_secs(),
+        if view.is_paused { "  paused" } else { "" },
+    )
+}
+
+fn bottom(view: &View, styles: Styles) -> (String, Style) {
+    if view.is_typing || !view.filter.is_empty() {
+        let cursor = if view.is_typing { "▏" } else { "" };
+        return (format!("/{}{cursor}  {} shown; Esc shows all", view.filter, view.matching().len()), styles.strong);
+    }
+    if !view.warning.is_empty() {
+        return (view.warning.clone(), styles.warning);
+    }
+    let maps = if view.tables.len() > 1 { "  Tab next map" } else { "" };
+    (format!("{KEYS}{maps}"), Style::new())
+}
+
+fn draw_list(view: &View, screen: &mut Buffer, styles: Styles) {
+    const TOP: u16 = 2;
+    let lines = view.lines();
+    let width = screen.area.width;
+    let mut left = 0;
+    for column in listed(view, &lines) {
+        let room = column.width.min(width.saturating_sub(left));
+        let sorted = if column.order == view.order { styles.sorted } else { styles.heading };
+        let at = |text: &str| {
+            let spare = column.width.saturating_sub(columns(text.as_bytes()) as u16);
+            left + if column.is_number { spare } else { 0 }
+        };
+        screen.set_style(Rect::new(left, TOP, (room + GAP).min(width.saturating_sub(left)), 1), sorted);
+        screen.set_stringn(at(&column.heading), TOP, &column.heading, room.into(), sorted);
+        for (cell, y) in column.cells.iter().zip(TOP + 1..) {
+            screen.set_stringn(at(cell), y, cell, room.into(), Style::new());
+        }
+        left = (left + column.width + GAP).min(width);
+    }
+    let room = usize::from(width.saturating_sub(left));
+    screen.set_style(Rect::new(left, TOP, room as u16, 1), styles.heading);
+    for (line, y) in lines.iter().zip(TOP + 1..) {
+        screen.set_stringn(left, y, bars(line, room), room, styles.bars);
+    }
+}
+
+/// The columns: the key's parts, then the two numbers.
+fn listed(view: &View, lines: &[Line<'_>]) -> Vec<Column> {
+    let table = view.table();
+    let mut headings = table.elements.headings();
+    headings.extend(["RATE/s".to_owned(), table.noun().to_uppercase()]);
+    let column = |(heading, order): (String, Order)| {
+        let cells: Vec<_> = lines.iter().map(|line| cell(line, order)).collect();
+        let is_sorted = order == view.order;
+        let arrow = if view.is_reversed { "▴" } else { "▾" };
+        let heading = if is_sorted { format!("{heading}{arrow}") } else { format!("{heading} ") };
+        let widest = cells.iter().chain([&heading]).map(|cell| columns(cell.as_bytes())).max().unwrap_or(0);
+        let is_number = !matches!(order, Order::Cell(_));
+        // Room to grow in, so that columns stay where they are.
+        let least = if is_number { 9 } else { 7 };
+        Column { heading, cells, width: widest.max(least) as u16, is_number, order }
+    };
+    headings.into_iter().zip(view.orders()).map(column).collect()
+}
+
+fn cell(line: &Line<'_>, order: Order) -> String {
+    match order {
+        Order::Cell(index) => line.cells.get(index).cloned().unwrap_or_default(),
+        Order::Rate => rate(line.track.rate),
+        Order::Total => line.track.total.to_string(),
+    }
+}
+
+fn rate(rate: f64) -> String {
+    if rate == 0.0 || rate >= 9.95 { format!("{rate:.0}") } else { format!("{rate:.1}") }
+}
+
+/// The last rates of an element as a line of bars, the greatest of them the highest.
+fn bars(line: &Line<'_>, room: usize) -> String {
+    let history = &line.track.history;
+    let most = history.iter().copied().fold(0.0, f64::max);
+    let bar = |&rate: &f64| match rate {
+        _ if rate <= 0.0 => ' ',
+        _ => BARS[((rate / most * 8.0).ceil() as usize).clamp(1, 8) - 1],
+    };
+    history.iter().skip(history.len().saturating_sub(room)).map(bar).collect()
+}
