@@ -4,6 +4,7 @@
 //! Tests run one after the other: each of them may look at what is in the kernel.
 
 mod bad_input;
+mod console;
 mod counts;
 mod endings;
 mod forms;
@@ -14,6 +15,7 @@ mod object;
 mod rig;
 mod summary;
 mod symbols;
+mod terminal;
 mod tracer;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -30,10 +32,20 @@ const BARE_MACHINES: &[Need] =
     &[Need::Root, Need::Command("setpriv", "util-linux"), Need::Command("unshare", "util-linux")];
 
 fn main() {
+    if std::env::args().nth(1).as_deref() == Some(terminal::PANIC) {
+        terminal::panic_on_a_terminal();
+    }
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    let groups =
-        [counts_trials(), ending_trials(), form_trials(), symbol_trials(), object_trials(), bad_input_trials()];
+    let groups = [
+        terminal_trials(),
+        counts_trials(),
+        ending_trials(),
+        form_trials(),
+        symbol_trials(),
+        object_trials(),
+        bad_input_trials(),
+    ];
     libtest_mimic::run(&arguments, groups.into_iter().flatten().collect()).exit();
 }
 
@@ -76,6 +88,25 @@ fn form_trials() -> Vec<Trial> {
         live("forms/json", forms::json),
         live("forms/csv", forms::csv),
         live("forms/file", forms::into_file),
+    ]
+}
+
+fn terminal_trials() -> Vec<Trial> {
+    let exits = "software:page-faults:1 { @faults[pid]++; } interval:s:1 { exit(7); } END { clear(@faults); }";
+    vec![
+        live("terminal/status_line", terminal::status_line),
+        live("terminal/status_line_goes", terminal::status_line_goes),
+        live("terminal/no_status_line", terminal::no_status_line),
+        live("terminal/top", terminal::top),
+        live("terminal/top_of_several_maps", terminal::top_of_several_maps),
+        live("terminal/restored/sigint", || terminal::top_restores(&[], Some(libc::SIGINT), Some(0))),
+        live("terminal/restored/sigterm", || terminal::top_restores(&[], Some(libc::SIGTERM), Some(0))),
+        live("terminal/restored/sighup", || terminal::top_restores(&[], Some(libc::SIGHUP), None)),
+        live("terminal/restored/sigquit", || terminal::top_restores(&[], Some(libc::SIGQUIT), None)),
+        live("terminal/restored/duration", || terminal::top_restores(&["--top", "--duration", "1s"], None, Some(0))),
+        live("terminal/restored/exit", move || terminal::top_restores(&["--top", "-e", exits], None, Some(7))),
+        live("terminal/restored/error", terminal::error_restores),
+        Trial::test("terminal/restored/panic", terminal::panic_restores),
     ]
 }
 

@@ -17,7 +17,7 @@ pub mod time;
 pub mod value;
 
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};

@@ -26,6 +26,7 @@ pub fn interruption() -> io::Result<Arc<AtomicBool>> {
             let now = monotonic_now();
             let earlier = first.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed).err();
             if earlier.is_some_and(|earlier| now.saturating_sub(earlier) > ONE_REQUEST) {
+                super::terminal::restore();
                 let _ = emulate_default_handler(signal);
             }
         };

@@ -156,3 +156,76 @@ fn bars(line: &Line<'_>, room: usize) -> String {
     };
     history.iter().skip(history.len().saturating_sub(room)).map(bar).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::output::context::Context;
+    use crate::output::sample;
+    use crate::top::view::Table;
+
+    fn view() -> View {
+        let (mut info, _) = sample::data_map();
+        info.name = "faults".into();
+        info.key_names = vec!["pid".into(), "comm".into()];
+        let mut view = View::new(vec![Table::new(&info)], 0);
+        let key = |pid: u8, comm: &str| [&[pid, 0, 0, 0], comm.as_bytes()].concat();
+        for (at, faults) in [(1, [12_800, 1]), (2, [12_801, 1]), (3, [112_801, 1])] {
+            let elements = [(key(7, "gcc\0"), faults[0]), (key(9, "日\0"), faults[1])];
+            view.look(vec![elements.to_vec()], Duration::from_secs(at));
+        }
+        view.name(&mut Context::default());
+        view
+    }
+
+    /// What is on a screen of that size.
+    fn drawn(view: &mut View, width: u16, height: u16) -> Vec<String> {
+        let mut screen = Buffer::empty(Rect::new(0, 0, width, height));
+        draw(view, &mut screen, Styles::new(false));
+        let line = |y| (0..width).map(|x| screen[(x, y)].symbol()).collect::<String>().trim_end().to_owned();
+        (0..height).map(line).collect()
+    }
+
+    #[test]
+    fn the_screen_has_totals_list_and_keys() {
+        let expected = [
+            "faults 112802, 100000/s  2 keys  for 3 s",
+            "",
+            "PID      COMM        RATE/s▾    FAULTS",
+            "7        gcc          100000     112801  ▂▁█",
+            // The cell behind a wide character holds nothing.
+            "9        日               0          1  █",
+            "",
+            KEYS,
+        ];
+        assert_eq!(drawn(&mut view(), 80, 7), expected);
+    }
+
+    #[test]
+    fn numbers_keep_their_columns() {
+        let mut view = view();
+        (view.order, view.is_reversed) = (Order::Cell(0), true);
+        let lines = drawn(&mut view, 80, 7);
+        assert_eq!(lines[2], "PID▴     COMM        RATE/s     FAULTS");
+        assert!(lines[3].starts_with("9  ") && lines[4].ends_with("100000     112801  ▂▁█"), "{lines:?}");
+    }
+
+    #[test]
+    fn the_last_line_is_the_filter_a_warning_or_the_keys() {
+        let mut view = view();
+        view.warning = "events are being lost".into();
+        assert_eq!(drawn(&mut view, 80, 7)[6], "events are being lost");
+        (view.filter, view.is_typing) = ("GC".into(), true);
+        let lines = drawn(&mut view, 80, 7);
+        assert_eq!((lines[4].as_str(), lines[6].as_str()), ("", "/GC▏  1 shown; Esc shows all"));
+    }
+
+    #[test]
+    fn any_size_of_screen_will_do() {
+        for (width, height) in [(1, 1), (10, 3), (20, 5), (300, 100)] {
+            drawn(&mut view(), width, height);
+        }
+    }
+}

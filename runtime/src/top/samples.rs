@@ -28,6 +28,8 @@ pub struct Samples {
     at: Duration,
     /// How many elements were retired, and the sum of their numbers.
     retired: (u64, i128),
+    /// How many that were at the last look.
+    retired_then: u64,
     total: i128,
     rate: f64,
 }
@@ -38,6 +40,7 @@ impl Samples {
         let seconds = at.saturating_sub(self.at).as_secs_f64();
         let rate = |grown: i128| if seconds > 0.0 { grown as f64 / seconds } else { 0.0 };
         (self.at, self.looks) = (at, self.looks + 1);
+        self.retired_then = self.retired.0;
         let mut total = self.retired.1;
         for (key, number) in elements {
             let track = self.tracks.entry(key).or_default();
@@ -77,7 +80,7 @@ impl Samples {
 
     /// How many elements were retired.
     pub fn retired(&self) -> u64 {
-        self.retired.0
+        self.retired_then
     }
 
     /// The sum of all, those that were retired included.
