@@ -54,7 +54,9 @@ pub fn draw(view: &mut View, screen: &mut Buffer, styles: Styles) {
     let Rect { width, height, .. } = screen.area;
     view.lines = usize::from(height.saturating_sub(4));
     screen.set_stringn(0, 0, totals(view), width.into(), styles.strong);
-    draw_list(view, screen, styles);
+    if view.lines > 0 {
+        draw_list(view, screen, styles);
+    }
     let (text, style) = bottom(view, styles);
     screen.set_stringn(0, height.saturating_sub(1), text, width.into(), style);
 }
@@ -95,11 +97,14 @@ fn draw_list(view: &View, screen: &mut Buffer, styles: Styles) {
     let width = screen.area.width;
     let mut left = 0;
     for column in listed(view, &lines) {
+        if left >= width {
+            return;
+        }
         let room = column.width.min(width.saturating_sub(left));
         let sorted = if column.order == view.order { styles.sorted } else { styles.heading };
         let at = |text: &str| {
             let spare = column.width.saturating_sub(columns(text.as_bytes()) as u16);
-            left + if column.is_number { spare } else { 0 }
+            (left + if column.is_number { spare } else { 0 }).min(width - 1)
         };
         screen.set_style(Rect::new(left, TOP, (room + GAP).min(width.saturating_sub(left)), 1), sorted);
         screen.set_stringn(at(&column.heading), TOP, &column.heading, room.into(), sorted);
@@ -108,7 +113,10 @@ fn draw_list(view: &View, screen: &mut Buffer, styles: Styles) {
         }
         left = (left + column.width + GAP).min(width);
     }
-    let room = usize::from(width.saturating_sub(left));
+    if left >= width {
+        return;
+    }
+    let room = usize::from(width - left);
     screen.set_style(Rect::new(left, TOP, room as u16, 1), styles.heading);
     for (line, y) in lines.iter().zip(TOP + 1..) {
         screen.set_stringn(left, y, bars(line, room), room, styles.bars);
@@ -193,10 +201,10 @@ mod tests {
         let expected = [
             "faults 112802, 100000/s  2 keys  for 3 s",
             "",
-            "PID      COMM        RATE/s▾    FAULTS",
-            "7        gcc          100000     112801  ▂▁█",
-            // The cell behind a wide character holds nothing.
-            "9        日               0          1  █",
+            "PID      COMM       RATE/s▾    FAULTS",
+            "7        gcc         100000     112801  ▂▁█",
+            // The cell behind a wide character is a blank here, and covered on a screen.
+            "9        日                0          1  █",
             "",
             KEYS,
         ];
@@ -208,7 +216,7 @@ mod tests {
         let mut view = view();
         (view.order, view.is_reversed) = (Order::Cell(0), true);
         let lines = drawn(&mut view, 80, 7);
-        assert_eq!(lines[2], "PID▴     COMM        RATE/s     FAULTS");
+        assert_eq!(lines[2], "PID▴     COMM       RATE/s     FAULTS");
         assert!(lines[3].starts_with("9  ") && lines[4].ends_with("100000     112801  ▂▁█"), "{lines:?}");
     }
 
