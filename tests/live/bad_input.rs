@@ -45,6 +45,7 @@ pub const BAD_INPUT: &[BadInput] = &[
     BadInput("step_missing", &["--log_step"], COMMAND_LINE, &["log_step", "value"]),
     BadInput("step_twice", &["--log_step", "5", "--log_step", "6"], COMMAND_LINE, &["log_step"]),
     BadInput("option", &["--durration", "1s"], COMMAND_LINE, &["durration", "duration"]),
+    BadInput("top_without_terminal", &["--top"], COMMAND_LINE, &["--top needs a terminal"]),
     BadInput("no_such_file", &["no/such/script.pf"], COMMAND_LINE, &["no/such/script.pf"]),
     BadInput("folder", &["/proc"], COMMAND_LINE, &["/proc", "directory"]),
     BadInput(

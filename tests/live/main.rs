@@ -4,6 +4,7 @@
 //! Tests run one after the other: each of them may look at what is in the kernel.
 
 mod bad_input;
+mod completions;
 mod console;
 mod counts;
 mod endings;
@@ -39,6 +40,7 @@ fn main() {
     arguments.test_threads = Some(1);
     let groups = [
         terminal_trials(),
+        completion_trials(),
         counts_trials(),
         ending_trials(),
         form_trials(),
@@ -107,6 +109,17 @@ fn terminal_trials() -> Vec<Trial> {
         live("terminal/restored/exit", move || terminal::top_restores(&["--top", "-e", exits], None, Some(7))),
         live("terminal/restored/error", terminal::error_restores),
         Trial::test("terminal/restored/panic", terminal::panic_restores),
+    ]
+}
+
+fn completion_trials() -> Vec<Trial> {
+    let trial = |shell: &'static str, needs| {
+        need::trial(format!("completions/{shell}"), needs, move || completions::complete(shell))
+    };
+    vec![
+        trial("bash", &[Need::Command("bash", "bash")]),
+        trial("zsh", &[Need::Command("zsh", "zsh")]),
+        trial("fish", &[Need::Command("fish", "fish")]),
     ]
 }
 

@@ -37,6 +37,8 @@ pub enum Mode {
     Explain(Option<String>),
     /// Name what a script may name (`--reference`).
     Reference,
+    /// Print what makes this shell complete command lines.
+    Completions(String),
 }
 
 /// The command line, understood.
@@ -120,6 +122,7 @@ fn mode(matches: &ArgMatches) -> Mode {
         () => match (text("dump-ir"), matches.get_one::<PathBuf>("emit-obj"), text("explain")) {
             (Some(pass), _, _) => Mode::DumpIr(pass),
             (_, Some(file), _) => Mode::EmitObj(file.clone()),
+            _ if matches.contains_id("completions") => Mode::Completions(text("completions").unwrap_or_default()),
             (_, _, Some(code)) => Mode::Explain(Some(code).filter(|code| !code.is_empty())),
             _ => Mode::Run,
         },

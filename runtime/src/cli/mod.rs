@@ -1,6 +1,7 @@
 //! The command line: what was asked for, and what is said about it.
 
 pub mod args;
+pub mod complete;
 pub mod explain;
 pub mod list;
 pub mod options;

@@ -1,6 +1,6 @@
 //! From the command line to the exit code: the order in which everything happens.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
@@ -11,10 +11,10 @@ use pfscript_grammar::{Diagnostic, SourceFile, Span, ast, parse, print_ast};
 
 use crate::cli::args::{self, Args, Mode};
 use crate::cli::report;
-use crate::cli::scan::scan;
+use crate::cli::scan::{scan, spelled_out};
 use crate::cli::script::{self, NoScript};
 use crate::cli::status::StatusLine;
-use crate::cli::{explain, list, options};
+use crate::cli::{complete, explain, list, options};
 use crate::failure::Failure;
 use crate::kernel::Kernel;
 use crate::output::{Destination, Output, Remark, Remarks, Verbosity};
@@ -51,10 +51,22 @@ enum Stop {
 /// Does what `words` (the command line without the program's own name) ask for and gives the exit
 /// code. What is wrong has been said on stderr.
 pub fn run(words: &[OsString]) -> u8 {
+    if let Some(shell) = std::env::var_os(complete::ASKED_BY) {
+        return answer(&shell, words).unwrap_or(WRONG_COMMAND_LINE);
+    }
     attempt(words).unwrap_or_else(|stop| stop.report())
 }
 
+/// Tells a shell what may stand on its command line; says nothing else, for there is a line being
+/// written.
+fn answer(shell: &OsStr, words: &[OsString]) -> io::Result<u8> {
+    let answer = complete::answer(shell, words)?;
+    Destination::stdout()?.write_all(&answer)?;
+    Ok(DONE)
+}
+
 fn attempt(words: &[OsString]) -> Result<u8, Stop> {
+    let words = &spelled_out(words);
     let scan = scan(words);
     let source = script::read(&scan.script).map_err(Stop::NoScript)?;
     let (script, params) = or_wrong(&source, read_params(&source))?;
@@ -66,6 +78,7 @@ fn attempt(words: &[OsString]) -> Result<u8, Stop> {
         Mode::Explain(None) => print(&explain::list()),
         Mode::Explain(Some(code)) => print(&explain::explain(code).map_err(Stop::NoCode)?),
         Mode::Reference => print(&reference()),
+        Mode::Completions(shell) => print(&complete::snippet(shell).map_err(Stop::Unwritten)?),
         Mode::DumpAst => print(&print_ast(&script, &source)),
         Mode::DumpIr(pass) => {
             let ir = dump_ir(&script, &Kernel::new(), &options, Some(pass));

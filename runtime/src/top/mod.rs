@@ -238,3 +238,33 @@ impl Sink for Top<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pfscript_compiler::manifest::MapKind;
+
+    use super::*;
+    use crate::output::sample;
+
+    fn manifest(names: &[&str]) -> Manifest {
+        let named = |name: &&str| MapInfo { name: (*name).to_owned(), ..sample::data_map().0 };
+        let scalar = MapInfo { kind: MapKind::Array, ..sample::stats_map().0 };
+        Manifest { maps: std::iter::once(scalar).chain(names.iter().map(named)).collect(), ..Manifest::default() }
+    }
+
+    #[test]
+    fn the_first_map_with_keys_is_shown_or_the_one_named() {
+        let manifest = manifest(&["faults", "sizes"]);
+        assert_eq!(choose(&manifest, ""), Ok(MapRef(1)));
+        assert_eq!(choose(&manifest, "sizes"), Ok(MapRef(2)));
+        assert_eq!(choose(&manifest, "@sizes"), Ok(MapRef(2)));
+    }
+
+    #[test]
+    fn what_cannot_be_shown_is_told_with_what_can() {
+        let told = choose(&manifest(&["faults", "sizes"]), "@s").expect_err("there is none");
+        assert_eq!(told, "--top cannot show @s, the maps that it can show are @faults, @sizes");
+        let told = choose(&manifest(&[]), "").expect_err("there is none");
+        assert!(told.ends_with("this script has none"), "{told}");
+    }
+}
