@@ -96,7 +96,8 @@ pub fn top() -> Result<(), Failed> {
     console.wait_for("the last line of a larger screen", |text| text.lines().count() == 24)?;
     console.press("q")?;
     let ended = console.end()?;
-    (first.end()?, second.end()?);
+    first.end()?;
+    second.end()?;
     let summary = ended.text.lines().find(|line| line.contains(" faults of ")).map(str::to_owned);
     if !ended.is_restored || ended.code != Some(0) || summary.is_none() || ended.text.contains("RATE/s") {
         return Err(format!("exit {:?}, restored: {}\n{}", ended.code, ended.is_restored, ended.text).into());
