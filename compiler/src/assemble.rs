@@ -1,6 +1,6 @@
 //! Puts the results together: programs and tables to manifest and object.
 
-use pfscript_grammar::SourceFile;
+use pfscript_grammar::{SourceFile, Span};
 
 use crate::artifact::Alternatives;
 use crate::catalog::probe_kinds;
@@ -8,7 +8,8 @@ use crate::check::program::{CheckedProbe, CheckedProgram, CheckedTarget};
 use crate::emit::Bytecode;
 use crate::ir::Module;
 use crate::kernel::KernelInfo;
-use crate::manifest::{Manifest, Program, Target};
+use crate::lower::FLUSH;
+use crate::manifest::{AttachSpec, Manifest, Program, Target};
 use crate::write_object::{self, CallbackCode, ObjectSpec, ProgramCode};
 
 /// The code of all programs and callbacks.
@@ -17,6 +18,8 @@ pub struct Code {
     pub programs: Vec<Bytecode>,
     /// By the number in [`RelocTarget::Callback`](crate::emit::RelocTarget::Callback).
     pub callbacks: Vec<Bytecode>,
+    /// What sends staged records.
+    pub flush: Option<Bytecode>,
 }
 
 impl Code {
@@ -90,15 +93,30 @@ pub fn manifest(program: &CheckedProgram, module: &Module, code: &Code) -> Manif
         start_time_offset: module.tables.bss.start_time,
         bss_size: module.tables.bss.size(),
         has_stacks: module.tables.uses_stacks,
+        flush: code.flush.as_ref().map(flush_program),
         notes: program.notes.clone(),
+    }
+}
+
+/// What sends staged records: no probe, and no line of the script, is behind it.
+fn flush_program(code: &Bytecode) -> Program {
+    let attach = AttachSpec::RawTracepoint { name: "pfscript_flush".into() };
+    Program {
+        symbol: FLUSH.into(),
+        section: probe_kinds::section(&attach),
+        attach,
+        probe: FLUSH.into(),
+        span: Span::default(),
+        inst_spans: code.spans.clone(),
+        callbacks: Vec::new(),
     }
 }
 
 /// Writes the object that `manifest` describes.
 pub fn object(source: &SourceFile, manifest: &Manifest, module: &Module, code: &Code) -> Vec<u8> {
-    let described = manifest.targets.iter().flat_map(|target| &target.alternatives);
+    let described = manifest.targets.iter().flat_map(|target| &target.alternatives).chain(&manifest.flush);
     let programs = described
-        .zip(&code.programs)
+        .zip(code.programs.iter().chain(&code.flush))
         .map(|(program, bytecode)| ProgramCode { symbol: &program.symbol, section: &program.section, bytecode })
         .collect();
     let callbacks = module.callbacks.iter().zip(&code.callbacks);
@@ -108,6 +126,7 @@ pub fn object(source: &SourceFile, manifest: &Manifest, module: &Module, code: &
         maps: &manifest.maps,
         has_events: !manifest.records.is_empty(),
         has_stacks: manifest.has_stacks,
+        has_stage: manifest.flush.is_some(),
         bss_size: manifest.bss_size,
         source,
     })

@@ -21,25 +21,16 @@ pub fn dump_bytecode(artifact: &Artifact, source: &SourceFile) -> String {
     for note in &artifact.manifest.notes {
         line(&mut out, format_args!("; note: {note}"));
     }
+    let dump = Dump { programs: &programs, source };
     for target in &artifact.manifest.targets {
         let count = target.alternatives.len();
         for (index, program) in target.alternatives.iter().enumerate() {
             let which = if count > 1 { format!(" (alternative {} of {count})", index + 1) } else { String::new() };
-            let code = programs.iter().find(|code| code.symbol == program.symbol);
-            let code = code.expect("the object has a symbol for every program of the manifest");
-            if !out.is_empty() {
-                out.push('\n');
-            }
-            heading(&mut out, program, code, &which);
-            let dump = Dump { programs: &programs, source };
-            let mut spans = dump.body(&mut out, &program.inst_spans, code);
-            for name in &program.callbacks {
-                let code = programs.iter().find(|code| code.symbol == name);
-                let code = code.expect("the object has a symbol for every callback of the manifest");
-                line(&mut out, format_args!("; function {name}, called by the kernel: {}", instructions(code)));
-                spans = dump.body(&mut out, spans, code);
-            }
+            dump.program(&mut out, program, &which);
         }
+    }
+    if let Some(flush) = &artifact.manifest.flush {
+        dump.program(&mut out, flush, ", which sends what the others have staged");
     }
     out
 }
@@ -61,6 +52,25 @@ struct Dump<'a> {
 }
 
 impl Dump<'_> {
+    fn program(&self, out: &mut String, program: &Program, which: &str) {
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        let code = self.code(&program.symbol);
+        heading(out, program, code, which);
+        let mut spans = self.body(out, &program.inst_spans, code);
+        for name in &program.callbacks {
+            let code = self.code(name);
+            line(out, format_args!("; function {name}, called by the kernel: {}", instructions(code)));
+            spans = self.body(out, spans, code);
+        }
+    }
+
+    fn code(&self, symbol: &str) -> &ObjectProgram<'_> {
+        let code = self.programs.iter().find(|code| code.symbol == symbol);
+        code.expect("the object has a symbol for every program and callback of the manifest")
+    }
+
     /// Shows `code`, whose places are the first of `spans`; the answer is the others.
     fn body<'s>(&self, out: &mut String, spans: &'s [Span], code: &ObjectProgram) -> &'s [Span] {
         let mut slots = code.bytes.chunks(SLOT_BYTES).enumerate();
@@ -136,6 +146,7 @@ mod tests {
             maps: &maps,
             has_events: true,
             has_stacks: false,
+            has_stage: false,
             bss_size: 16,
             source,
         });

@@ -22,6 +22,9 @@ pub struct Manifest {
     pub bss_size: u32,
     /// Whether the object has a stack trace map.
     pub has_stacks: bool,
+    /// The program that sends what is staged, when programs stage records: see [`Stage`]. It is a raw
+    /// tracepoint's by its type, but is attached to nothing: the reader runs it on each CPU.
+    pub flush: Option<Program>,
     /// Remarks for `-v` and the dumps: where tracepoint layouts come from.
     pub notes: Vec<String>,
 }
@@ -32,6 +35,9 @@ pub const EVENTS_MAP: &str = "events";
 /// The object's symbol for the stack trace map (`BPF_MAP_TYPE_STACK_TRACE`, [`STACK_DEPTH`]
 /// addresses each); in the object when [`Manifest::has_stacks`].
 pub const STACKS_MAP: &str = "stacks";
+/// The object's symbol for the per-CPU array with each CPU's [`Stage`]; in the object when there is
+/// a [`Manifest::flush`].
+pub const STAGE_MAP: &str = "stage";
 /// The most frames of a stack.
 pub const STACK_DEPTH: u32 = 127;
 /// The most different stacks.
@@ -301,6 +307,34 @@ impl RecordHeader {
     pub const TIMESTAMP: u32 = 0;
     /// Offset of the record's id.
     pub const ID: u32 = 8;
+}
+
+/// Where a CPU gathers records in a burst, to send several of them by one call: the value of
+/// [`STAGE_MAP`]'s only element. Records lie side by side, each as it would have been sent.
+///
+/// A CPU stages while its stage is armed, which only [`Manifest::flush`] changes: it is called with
+/// one argument (`u64`, 1: go on staging, 0: stop), sends what is there and returns 0; or it
+/// returns 1 when it could not, because a program was at the stage or the buffer was full. Whoever
+/// finds the stage taken (a program that interrupted another) sends its record by itself, and what
+/// the buffer does not take stays: so the stage loses nothing, and each loss is that of one record.
+#[derive(Clone, Copy, Debug)]
+pub struct Stage;
+
+impl Stage {
+    /// How many programs are at it (`u64`): 0 when it is free.
+    pub const TAKEN: u32 = 0;
+    /// Whether records are to be staged (`u64`).
+    pub const ARMED: u32 = 8;
+    /// Bytes staged (`u64`).
+    pub const LENGTH: u32 = 16;
+    /// The records.
+    pub const RECORDS: u32 = 24;
+    /// Room for them.
+    pub const ROOM: u32 = 1024;
+    /// Larger records are sent by themselves.
+    pub const LARGEST_RECORD: u32 = 96;
+    /// All of it.
+    pub const SIZE: u32 = Self::RECORDS + Self::ROOM;
 }
 
 /// The layout and meaning of one kind of record.

@@ -59,7 +59,8 @@ fn generate(program: &CheckedProgram, module: &Module) -> Result<Code, Vec<Diagn
     }
     // Those that were refused belong to programs that were.
     let callbacks = callbacks.into_iter().flatten().collect();
-    if refused.is_empty() { Ok(Code { programs, callbacks }) } else { Err(refused) }
+    let flush = module.flush.as_ref().map(generate_function).transpose().expect("what sends records fits anywhere");
+    if refused.is_empty() { Ok(Code { programs, callbacks, flush }) } else { Err(refused) }
 }
 
 fn generate_function(func: &Function) -> Result<Bytecode, emit::EmitError> {

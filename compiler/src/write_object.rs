@@ -26,7 +26,7 @@ use crate::emit::{Bytecode, RelocTarget};
 use crate::ir::inst::MapAddrOf;
 use crate::manifest::{
     CALLBACKS_SECTION, COUNTERS_SECTION, EVENTS_MAP, LICENSE, MapInfo, MapKind, STACK_DEPTH, STACKS_MAP,
-    STACKS_MAX_ENTRIES,
+    STACKS_MAX_ENTRIES, STAGE_MAP, Stage,
 };
 
 /// Where in a slot its constant is.
@@ -34,6 +34,8 @@ const CONSTANT_IN_SLOT: usize = 4;
 
 /// `BPF_MAP_TYPE_PERF_EVENT_ARRAY`
 const PERF_EVENT_ARRAY: u32 = 4;
+/// `BPF_MAP_TYPE_PERCPU_ARRAY`
+const PERCPU_ARRAY: u32 = 6;
 /// `BPF_MAP_TYPE_STACK_TRACE`
 const STACK_TRACE: u32 = 7;
 /// `BPF_F_NO_PREALLOC`
@@ -51,6 +53,8 @@ pub struct ObjectSpec<'a> {
     pub has_events: bool,
     /// Whether there is a stack trace map [`STACKS_MAP`].
     pub has_stacks: bool,
+    /// Whether there is a per-CPU array [`STAGE_MAP`].
+    pub has_stage: bool,
     /// Bytes of [`COUNTERS_SECTION`]; 0 when there is none.
     pub bss_size: u32,
     /// The script, for line information.
@@ -118,12 +122,22 @@ impl<'a> MapDefinition<'a> {
         flags: 0,
     };
 
+    /// The array with each CPU's stage.
+    const STAGE: MapDefinition<'static> = MapDefinition {
+        symbol: STAGE_MAP,
+        ty: PERCPU_ARRAY,
+        key_size: 4,
+        value_size: Stage::SIZE,
+        max_entries: 1,
+        flags: 0,
+    };
+
     fn of(map: &'a MapInfo) -> Self {
         let (ty, flags) = match map.kind {
             MapKind::Hash => (1, NO_PREALLOC),
             MapKind::Array => (2, 0),
             MapKind::PercpuHash => (5, NO_PREALLOC),
-            MapKind::PercpuArray => (6, 0),
+            MapKind::PercpuArray => (PERCPU_ARRAY, 0),
             MapKind::LruHash => (9, 0),
         };
         let &MapInfo { key_size, value_size, max_entries, .. } = map;
@@ -182,6 +196,7 @@ impl<'a> Writer<'a> {
             .collect();
         definitions.extend(spec.has_events.then_some((MapAddrOf::Events, MapDefinition::EVENTS)));
         definitions.extend(spec.has_stacks.then_some((MapAddrOf::Stacks, MapDefinition::STACKS)));
+        definitions.extend(spec.has_stage.then_some((MapAddrOf::Stage, MapDefinition::STAGE)));
         if definitions.is_empty() {
             return;
         }
@@ -383,6 +398,7 @@ mod tests {
             maps: &maps,
             has_events: true,
             has_stacks: false,
+            has_stage: false,
             bss_size: 16,
             source: &source,
         };
@@ -434,7 +450,7 @@ mod tests {
             let inst = function.instructions[reloc.slot];
             let expected = match reloc.target {
                 RelocTarget::Map(MapAddrOf::Events) => (BPF_PSEUDO_MAP_FD, 11, 0),
-                RelocTarget::Map(MapAddrOf::Stacks) => unreachable!("the program takes no stacks"),
+                RelocTarget::Map(MapAddrOf::Stacks | MapAddrOf::Stage) => unreachable!("the program uses neither"),
                 RelocTarget::Map(MapAddrOf::Script(_)) => (BPF_PSEUDO_MAP_FD, 10, 0),
                 RelocTarget::Callback(_) => unreachable!("the program has no loops"),
                 RelocTarget::Counter(offset) => (BPF_PSEUDO_MAP_VALUE, 12, offset as i32),
@@ -489,6 +505,7 @@ mod tests {
             maps: &[page_fault::faults_map()],
             has_events: false,
             has_stacks: false,
+            has_stage: false,
             bss_size: 0,
             source: &page_fault::source(),
         });
@@ -521,6 +538,7 @@ mod tests {
             maps: &[],
             has_events: false,
             has_stacks: false,
+            has_stage: false,
             bss_size: 0,
             source: &source,
         };

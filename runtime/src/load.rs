@@ -12,7 +12,9 @@ use aya_obj::btf::BtfFeatures;
 use aya_obj::generated::{bpf_attach_type, bpf_prog_type};
 use aya_obj::{Function, Object};
 use pfscript_compiler::Artifact;
-use pfscript_compiler::manifest::{AttachSpec, COUNTERS_SECTION, EVENTS_MAP, MapRef, Program, STACKS_MAP, Target};
+use pfscript_compiler::manifest::{
+    AttachSpec, COUNTERS_SECTION, EVENTS_MAP, MapRef, Program, STACKS_MAP, STAGE_MAP, Target,
+};
 
 use crate::attach;
 use crate::failure::{Failure, PassedOver, Reason, Rejection};
@@ -95,6 +97,14 @@ impl<'a> Loader<'a> {
     /// The map with the stacks, if there is one.
     pub fn stacks(&self) -> Option<&MapData> {
         self.maps.get(STACKS_MAP)
+    }
+
+    /// The array with each CPU's stage, and the program that sends what is there, if programs stage
+    /// records and this kernel takes that program: without it nothing is ever staged.
+    pub fn stage(&self) -> Option<(&MapData, LoadedProgram<'a>)> {
+        let map = self.maps.get(STAGE_MAP)?;
+        let program = self.load(self.artifact.manifest.flush.as_ref()?).ok()?;
+        Some((map, program))
     }
 
     /// The map with the counters and the start of tracing, if there is one.

@@ -27,6 +27,7 @@ use crate::event::horizon::Horizon;
 use crate::event::lost::Losses;
 use crate::event::order::Orderer;
 use crate::event::poll::{Pace, Rings};
+use crate::event::stage::Stages;
 use crate::failure::{Failure, PassedOver};
 use crate::kernel::Kernel;
 use crate::load::{LoadedProgram, LoadedTarget, Loader};
@@ -92,6 +93,7 @@ struct Session<'a> {
     cpus: Vec<u32>,
     rings: Rings,
     orderer: Orderer,
+    stages: Option<Stages<'a>>,
     /// Up to when all records are known to have been in the buffers before the next look.
     horizon: u64,
     losses: Losses,
@@ -162,6 +164,7 @@ impl<'a> Session<'a> {
         };
         let maps: Vec<_> = (0..manifest.maps.len()).map(|index| loader.map(MapRef(index as u32))).collect();
         sink.maps(&maps)?;
+        let stages = loader.stage().map(|(map, program)| Stages::new(map, &program, &cpus)).transpose()?;
         sink.stacks(loader.stacks())?;
         Ok(Self {
             artifact,
@@ -170,6 +173,7 @@ impl<'a> Session<'a> {
             cpus,
             rings,
             orderer: Orderer::new(&manifest.records),
+            stages,
             horizon: 0,
             losses: Losses::new(manifest),
             begin,
@@ -261,8 +265,8 @@ impl<'a> Session<'a> {
             if let ControlFlow::Break(ending) = self.look(&mut pace)? {
                 return Ok(ending);
             }
-            if self.orderer.is_holding() {
-                horizon.advance();
+            if self.orderer.is_holding() || self.stages.as_ref().is_some_and(Stages::are_armed) {
+                horizon.advance(|| self.stages.as_mut().map(Stages::fetch).unwrap_or_default());
             }
             if self.is_interrupted.load(Ordering::Relaxed) {
                 return Ok(Ending::Outside(0));
@@ -306,7 +310,11 @@ impl<'a> Session<'a> {
     }
 
     fn drain(&mut self) {
+        let before = self.orderer.arena().entries.len();
         let dropped = self.rings.drain(self.orderer.arena());
+        if let Some(stages) = &mut self.stages {
+            stages.saw(self.orderer.arena().entries.len() - before);
+        }
         self.losses.dropped_by_buffers(dropped);
         if self.losses.has_counters()
             && let Some(bss) = self.counters.as_mut().and_then(Counters::read)
@@ -339,6 +347,9 @@ impl<'a> Session<'a> {
         if programs_matter {
             // What still runs may have a record to send. Without a barrier it has had the time.
             let _ = sys::process::wait_for_programs();
+        }
+        if let Some(stages) = &mut self.stages {
+            stages.take_rest(self.orderer.arena())?;
         }
         if matches!(ending, Ending::Outside(_))
             && let ControlFlow::Break(earlier) = self.look_at_everything()?

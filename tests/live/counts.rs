@@ -13,7 +13,7 @@ fn slack(finished: &Finished) -> u64 {
     if hooked { 32 } else { 0 }
 }
 
-fn check(finished: &Finished, process: Faulted, step: u64) -> Result<(), Failed> {
+pub fn check(finished: &Finished, process: Faulted, step: u64) -> Result<(), Failed> {
     let reported = finished.counts_of(process.pid);
     Ok(check_multiples(&reported, step, process.faults, slack(finished))?)
 }

@@ -83,6 +83,18 @@ pub fn settle(mut check: impl FnMut() -> Result<(), Failed>) -> Result<(), Faile
 
 /// The keys of the map `name` of a process, as integers.
 pub fn keys_of_map(pid: u32, name: &str) -> Result<BTreeSet<u64>, Failed> {
+    Ok(entries_of_map(pid, name)?.iter().map(|entry| integer(&bytes(&entry["key"]))).collect())
+}
+
+/// The value that each CPU has of the only element of the map `name` of a process.
+pub fn values_of_cpus(pid: u32, name: &str) -> Result<Vec<Vec<u8>>, Failed> {
+    let entries = entries_of_map(pid, name)?;
+    let cpus = entries.iter().filter_map(|entry| entry["values"].as_array()).flatten();
+    Ok(cpus.map(|cpu| bytes(&cpu["value"])).collect())
+}
+
+/// The entries of the map `name` of a process, as bpftool shows them.
+fn entries_of_map(pid: u32, name: &str) -> Result<Vec<Value>, Failed> {
     for (kind, id) in held_by(&pid.to_string()) {
         if kind != Kind::Map {
             continue;
@@ -91,15 +103,19 @@ pub fn keys_of_map(pid: u32, name: &str) -> Result<BTreeSet<u64>, Failed> {
         let map: Value = serde_json::from_str(&run("bpftool", &["-j", "map", "show", "id", &id])?)?;
         if map["name"].as_str().is_some_and(|found| found.contains(name)) {
             let entries: Value = serde_json::from_str(&run("bpftool", &["-j", "map", "dump", "id", &id])?)?;
-            return Ok(entries.as_array().into_iter().flatten().map(|entry| integer(&entry["key"])).collect());
+            return Ok(entries.as_array().cloned().unwrap_or_default());
         }
     }
     Err(format!("the process holds no map named {name}").into())
 }
 
-/// The value of little-endian bytes that bpftool prints as `["0x01", ...]`.
-fn integer(bytes: &Value) -> u64 {
-    let texts = bytes.as_array().into_iter().flatten().filter_map(Value::as_str);
-    let bytes = texts.filter_map(|text| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok());
-    (0..).zip(bytes).fold(0, |sum, (place, byte)| sum | byte << (8 * place))
+/// Bytes that bpftool prints as `["0x01", ...]`.
+fn bytes(shown: &Value) -> Vec<u8> {
+    let texts = shown.as_array().into_iter().flatten().filter_map(Value::as_str);
+    texts.filter_map(|text| u8::from_str_radix(text.strip_prefix("0x")?, 16).ok()).collect()
+}
+
+/// The value of little-endian bytes.
+pub fn integer(bytes: &[u8]) -> u64 {
+    (0..).zip(bytes).fold(0, |sum, (place, &byte)| sum | u64::from(byte) << (8 * place))
 }

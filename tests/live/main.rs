@@ -4,6 +4,7 @@
 //! Tests run one after the other: each of them may look at what is in the kernel.
 
 mod bad_input;
+mod bursts;
 mod completions;
 mod console;
 mod counts;
@@ -66,6 +67,8 @@ fn counts_trials() -> Vec<Trial> {
     }
     trials.push(live("counts/default_step", counts::default_step));
     trials.push(live("counts/same_name", counts::same_name));
+    trials.push(live("bursts/staged", bursts::staged));
+    trials.push(live("bursts/ended_while_staged", bursts::ended_while_staged));
     trials.push(live("counts/freed_with_process", counts::freed_with_process));
     trials.push(live("summary/exact", summary::exact));
     trials.push(live("summary/quiet", summary::quiet));

@@ -191,6 +191,11 @@ pub fn of(attach: &AttachSpec) -> &'static ProbeKind {
     find(name).expect("every kind of attach point has its row")
 }
 
+/// Whether it can happen many times in a moment.
+pub fn may_burst(attach: &AttachSpec) -> bool {
+    !matches!(attach, AttachSpec::Begin | AttachSpec::End | AttachSpec::Interval { .. })
+}
+
 /// The ELF section of a program, by libbpf's convention.
 pub fn section(attach: &AttachSpec) -> String {
     match attach {

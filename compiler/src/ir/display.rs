@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use super::entities::{Block, Inst, Value};
 use super::function::{Function, Module, Tables, Type};
 use super::inst::{BinaryOp, BlockCall, CmpOp, InstData, MapAddrOf};
-use crate::manifest::{EVENTS_MAP, MapRef, STACKS_MAP};
+use crate::manifest::{EVENTS_MAP, MapRef, STACKS_MAP, STAGE_MAP};
 
 /// A function together with its tables, which know the maps' names.
 pub struct DisplayFunction<'a> {
@@ -83,6 +83,7 @@ impl DisplayFunction<'_> {
             InstData::StackAddr { slot, offset } => write!(f, "stack_addr {slot}+{offset}"),
             InstData::MapAddr { map: MapAddrOf::Events } => write!(f, "map_addr {EVENTS_MAP}"),
             InstData::MapAddr { map: MapAddrOf::Stacks } => write!(f, "map_addr {STACKS_MAP}"),
+            InstData::MapAddr { map: MapAddrOf::Stage } => write!(f, "map_addr {STAGE_MAP}"),
             InstData::MapAddr { map: MapAddrOf::Script(map) } => write!(f, "map_addr {}", self.map(*map)),
             InstData::CounterAddr { offset } => write!(f, "counter_addr {offset}"),
             InstData::CallbackAddr { callback } => write!(f, "callback_addr loop{callback}"),
@@ -123,6 +124,7 @@ impl DisplayFunction<'_> {
             InstData::Output { record, fields } => write!(f, "output record{record}({})", list(fields)),
             InstData::Jump { dest } => write!(f, "jump {dest}"),
             InstData::Brif { cond, then, otherwise } => write!(f, "brif {cond}, {then}, {otherwise}"),
+            InstData::FlushStage { arm } => write!(f, "flush_stage {arm}"),
             InstData::Return => write!(f, "return"),
             InstData::Leave { goes_on } => write!(f, "leave {}", if *goes_on { "next" } else { "stop" }),
         }

@@ -84,6 +84,8 @@ pub struct Function {
     pub layout: Vec<Block>,
     /// Whether it is a callback of a helper.
     pub is_callback: bool,
+    /// How many more of its records may be staged: each takes some instructions more.
+    pub stageable: u32,
 }
 
 /// What the helper gives a callback for each element of a map, behind the map itself.
@@ -113,6 +115,8 @@ pub struct Module {
     pub functions: Vec<Function>,
     /// The bodies of loops over maps, by the number in `callback_addr`.
     pub callbacks: Vec<Function>,
+    /// What sends staged records, when functions stage any.
+    pub flush: Option<Function>,
     /// What their instructions refer to.
     pub tables: Tables,
 }
@@ -128,6 +132,8 @@ pub struct Tables {
     pub bss: Bss,
     /// Whether a program takes stacks.
     pub uses_stacks: bool,
+    /// Whether a program stages records.
+    pub uses_stage: bool,
     /// How many values of a key a per-CPU map holds; 0 when no program wants to know.
     pub possible_cpus: u32,
     /// Maps to which nothing is done but small positive additions and deletions.
@@ -172,9 +178,9 @@ impl Module {
         self.tables.shrinking = deleted.chain(cleared).collect();
     }
 
-    /// All functions: the programs, then the callbacks.
+    /// All functions: the programs, then the callbacks, then what sends staged records.
     pub fn all(&self) -> impl Iterator<Item = &Function> {
-        self.functions.iter().chain(&self.callbacks)
+        self.functions.iter().chain(&self.callbacks).chain(&self.flush)
     }
 
     /// Notes the maps that only grow. To be asked before anything is expanded.
@@ -210,6 +216,7 @@ impl Function {
             slots: PrimaryMap::new(),
             layout: Vec::new(),
             is_callback: false,
+            stageable: 0,
         };
         let entry = func.append_block();
         func.append_param(entry, Type::Ptr);

@@ -363,6 +363,13 @@ pub enum InstData {
         fields: Vec<Value>,
     },
 
+    /// `flush_stage v0`: sends what this CPU has staged, and arms or disarms its stage. The function
+    /// ends where that cannot be done now, as by `leave stop`.
+    FlushStage {
+        /// Whether records are to be staged from here on.
+        arm: Value,
+    },
+
     // Terminators.
     /// `jump block1(v0)`
     Jump {
@@ -382,7 +389,7 @@ pub enum InstData {
     /// called the helper ends.
     Return,
     /// `leave next` or `leave stop`: the callback ends; the loop goes on with the next element, or
-    /// ends too.
+    /// ends too. The kernel is told 0 or 1.
     Leave {
         /// Whether the loop goes on.
         goes_on: bool,
@@ -398,6 +405,8 @@ pub enum MapAddrOf {
     Events,
     /// The stack trace map.
     Stacks,
+    /// The array with each CPU's stage.
+    Stage,
 }
 
 impl InstData {
@@ -489,6 +498,7 @@ impl InstData {
             Self::Load { base, .. } | Self::LoadBytes { base, .. } => visit(base),
             Self::ReadStr { addr, .. } | Self::ReadInt { addr, .. } => visit(addr),
             Self::SlotStore { value, .. } => visit(value),
+            Self::FlushStage { arm } => visit(arm),
             Self::Store { value, base, .. }
             | Self::FetchAdd { value, base, .. }
             | Self::AtomicAdd { value, base, .. }

@@ -179,5 +179,6 @@ fn is_upper(data: &InstData) -> bool {
             | InstData::MapDelete { .. }
             | InstData::MapAggregate { .. }
             | InstData::Output { .. }
+            | InstData::FlushStage { .. }
     )
 }

@@ -13,12 +13,18 @@ use cranelift_entity::{PrimaryMap, SecondaryMap};
 use pfscript_grammar::Span;
 
 use self::for_map::Frame;
+use crate::catalog::probe_kinds;
 use crate::check::program::{CheckedProbe, CheckedProgram, Var, VarData};
 use crate::check::types::Type;
 use crate::ir::builder::FunctionBuilder;
 use crate::ir::entities::{StackSlot, Variable};
 use crate::ir::function::Type as IrType;
-use crate::ir::{Block, Function, Module, Tables, Value};
+use crate::ir::{Block, Function, InstData, Module, Tables, Value};
+
+/// The symbol of the program that sends what is staged; no probe's program has it.
+pub const FLUSH: &str = "flush";
+/// So many of a program's records are staged in a burst: a program with more has no few instructions.
+const STAGED_CALLS: u32 = 8;
 
 /// Lowers all programs, in the order of targets and alternatives.
 pub fn lower(program: &CheckedProgram) -> Module {
@@ -31,11 +37,22 @@ pub fn lower(program: &CheckedProgram) -> Module {
     let probes = program.targets.iter().flat_map(|target| &target.alternatives);
     let mut callbacks = Vec::new();
     let functions = probes.map(|probe| lower_probe(probe, &mut tables, &mut callbacks)).collect();
-    Module { functions, callbacks, tables }
+    Module { functions, callbacks, flush: tables.uses_stage.then(flush), tables }
+}
+
+/// What sends staged records: its context is the one argument that [`Stage`](crate::manifest::Stage) tells of.
+fn flush() -> Function {
+    let mut builder = FunctionBuilder::new(FLUSH);
+    let base = builder.func().context();
+    let arm = builder.push(InstData::Load { bytes: 8, signed: false, base, offset: 0 }, IrType::I64);
+    builder.effect(InstData::FlushStage { arm });
+    builder.ret();
+    builder.finish()
 }
 
 fn lower_probe(probe: &CheckedProbe, tables: &mut Tables, callbacks: &mut Vec<Function>) -> Function {
-    let builder = FunctionBuilder::new(&probe.symbol);
+    let mut builder = FunctionBuilder::new(&probe.symbol);
+    builder.func_mut().stageable = if probe_kinds::may_burst(&probe.attach) { STAGED_CALLS } else { 0 };
     let mut lowering = Lowering::new(builder, &probe.vars, tables, callbacks);
     if let Some(predicate) = &probe.predicate {
         lowering.skip_unless(predicate);

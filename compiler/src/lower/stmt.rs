@@ -43,6 +43,7 @@ impl Lowering<'_> {
             StmtKind::Unroll { count, body } => (0..*count).for_each(|_| self.stmts(body)),
             StmtKind::Output { record, fields } => {
                 let fields = fields.iter().map(|field| self.expr(field)).collect();
+                self.tables.uses_stage |= self.builder.func().stageable > 0;
                 self.builder.effect(InstData::Output { record: *record as u32, fields });
             }
             StmtKind::Return => self.builder.ret(),

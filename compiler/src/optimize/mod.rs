@@ -66,7 +66,7 @@ pub fn optimize(mut module: Module, last: Option<&str>) -> Module {
     module.note_shrinking_maps();
     let end = PASSES.iter().position(|pass| Some(pass.name) == last).map_or(PASSES.len(), |index| index + 1);
     for pass in &PASSES[..end] {
-        for func in module.functions.iter_mut().chain(&mut module.callbacks) {
+        for func in module.functions.iter_mut().chain(&mut module.callbacks).chain(&mut module.flush) {
             (pass.run)(func, &mut module.tables);
             debug_verify(func, pass);
         }

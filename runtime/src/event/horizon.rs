@@ -5,11 +5,14 @@
 //! guessed: programs run inside RCU read sections, and `membarrier(MEMBARRIER_CMD_GLOBAL)` returns
 //! when all that had begun before it have ended. Whoever reads the clock, then waits for that, then
 //! looks into the buffers has all records up to the time read. It takes 8 to 16 ms at 250 Hz.
+//! In a burst programs leave their records on a stage; these are fetched after the wait, when all
+//! up to the time read are there.
 
 use std::time::Duration;
 
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use super::stage::Fetch;
 use crate::sys;
 
 /// What is waited instead where the kernel has no such barrier (`nohz_full`): long compared with
@@ -24,9 +27,12 @@ pub struct Horizon {
 
 impl Horizon {
     /// Begins to wait for the programs that run now, unless such a wait is on already. To be
-    /// called inside the tokio runtime.
-    pub fn advance(&mut self) {
-        self.running.get_or_insert_with(|| spawn_blocking(wait));
+    /// called inside the tokio runtime. What `fetch` gives is done before the horizon is reached.
+    pub fn advance(&mut self, fetch: impl FnOnce() -> Fetch) {
+        self.running.get_or_insert_with(|| {
+            let fetch = fetch();
+            spawn_blocking(|| wait(fetch))
+        });
     }
 
     /// Completes with the time (CLOCK_MONOTONIC ns) up to which all records are in the buffers;
@@ -39,10 +45,11 @@ impl Horizon {
     }
 }
 
-fn wait() -> u64 {
+fn wait(fetch: Fetch) -> u64 {
     let now = sys::monotonic_now();
     if sys::process::wait_for_programs().is_err() {
         std::thread::sleep(WITHOUT_BARRIER);
     }
+    fetch.run();
     now
 }

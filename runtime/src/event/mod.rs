@@ -7,6 +7,7 @@ pub mod order;
 pub mod poll;
 pub mod ring;
 pub mod sequence;
+pub mod stage;
 
 use pfscript_compiler::manifest::{Constant, DataType, FieldPlace};
 
@@ -31,6 +32,8 @@ pub struct Arena {
     pub bytes: Vec<u8>,
     /// The records in them.
     pub entries: Vec<Entry>,
+    /// How many bytes a record of each layout has.
+    pub sizes: Vec<u32>,
 }
 
 /// The integer at `place` of a record; `None` when there is none.

@@ -34,7 +34,7 @@ impl Orderer {
     pub fn new(layouts: &[RecordLayout]) -> Self {
         Self {
             sequencer: Sequencer::new(layouts),
-            arena: Arena::default(),
+            arena: Arena { sizes: layouts.iter().map(|layout| layout.size).collect(), ..Arena::default() },
             spare: Vec::new(),
             old: 0,
             last_released: 0,
@@ -95,7 +95,7 @@ impl Orderer {
 
     /// Sorts by time (each CPU's records are nearly sorted already: a merge), then by sequence.
     fn sort(&mut self) {
-        let Arena { bytes, entries } = &mut self.arena;
+        let Arena { bytes, entries, .. } = &mut self.arena;
         let fresh = &entries[self.old..];
         self.late += fresh.iter().filter(|entry| entry.timestamp < self.last_released).count() as u64;
         if fresh.is_empty() {
@@ -107,7 +107,7 @@ impl Orderer {
 
     /// Drops the first `taken` entries and moves the bytes of the others together.
     fn forget(&mut self, taken: usize) {
-        let Arena { bytes, entries } = &mut self.arena;
+        let Arena { bytes, entries, .. } = &mut self.arena;
         if taken > 0 {
             entries.drain(..taken);
             self.spare.clear();

@@ -4,6 +4,7 @@
 //! (`poll.rs`). Draining copies what is there in one go and gives the room back at once, so a
 //! record that wraps around the end of the ring needs no care.
 
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use aya_obj::generated::perf_event_type::{PERF_RECORD_LOST, PERF_RECORD_SAMPLE};
@@ -85,7 +86,10 @@ fn index_records(cpu: u32, start: usize, arena: &mut Arena) -> u64 {
         if kind == PERF_RECORD_LOST as u32 {
             lost += u64_at(body, 8).unwrap_or(0);
         } else if kind == PERF_RECORD_SAMPLE as u32 {
-            arena.entries.extend(sample(cpu, at + HEADER, body));
+            // `u32 size`, then as many bytes of ours, padding included.
+            let len = body.get(..4).map_or(0, |len| u32::from_ne_bytes(len.try_into().unwrap_or_default()) as usize);
+            let start = at + HEADER + 4;
+            index_sample(cpu, start..(start + len).min(at + size), arena);
         }
         at += size;
     }
@@ -100,12 +104,18 @@ fn header(bytes: &[u8], at: usize) -> Option<(u32, usize)> {
     (size >= HEADER && at + size <= bytes.len()).then_some((kind, size))
 }
 
-/// The entry of a raw sample: `u32 size`, then our record, then padding that `size` includes.
-fn sample(cpu: u32, offset: usize, body: &[u8]) -> Option<Entry> {
-    let len = u32::from_ne_bytes(body.get(..4)?.try_into().ok()?);
-    let record = body.get(4..4 + len as usize)?;
-    let timestamp = u64_at(record, RecordHeader::TIMESTAMP as usize)?;
-    (len >= RecordHeader::SIZE).then_some(Entry { timestamp, offset: offset + 4, len, cpu })
+/// Adds an entry for each record in these bytes of the arena: one, or several that were staged.
+/// What is left at the end, less than a header, is padding.
+pub fn index_sample(cpu: u32, bytes: Range<usize>, arena: &mut Arena) {
+    let Range { start: mut offset, end } = bytes;
+    while let Some(rest) = arena.bytes.get(offset..end).filter(|rest| rest.len() >= RecordHeader::SIZE as usize) {
+        let id = rest[RecordHeader::ID as usize..].first_chunk().map_or(0, |id| u32::from_le_bytes(*id));
+        // A record of no layout is for the orderer to find.
+        let size = arena.sizes.get(id as usize).map_or(rest.len(), |&size| rest.len().min(size as usize));
+        let timestamp = u64_at(rest, RecordHeader::TIMESTAMP as usize).unwrap_or(0);
+        arena.entries.push(Entry { timestamp, offset, len: size as u32, cpu });
+        offset += size.max(RecordHeader::SIZE as usize);
+    }
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
@@ -131,7 +141,7 @@ mod tests {
     fn samples_are_indexed_and_losses_counted() {
         let lost = perf_record(PERF_RECORD_LOST as u32, &[7_u64.to_ne_bytes(), 429_u64.to_ne_bytes()].concat());
         let bytes = [vec![0xaa; 3], raw_sample(5, &[1; 8]), lost, raw_sample(9, &[2; 4])].concat();
-        let mut arena = Arena { bytes, entries: Vec::new() };
+        let mut arena = Arena { bytes, ..Arena::default() };
         assert_eq!(index_records(1, 3, &mut arena), 429);
         let expected = [
             Entry { timestamp: 5, offset: 15, len: 16, cpu: 1 },
@@ -142,21 +152,35 @@ mod tests {
     }
 
     #[test]
+    fn staged_records_are_told_apart() {
+        let record =
+            |timestamp: u64, id: u32, rest: &[u8]| [&timestamp.to_ne_bytes()[..], &id.to_ne_bytes(), rest].concat();
+        // The padding is the kernel's: size and records together fill whole words.
+        let records = [record(5, 1, &[1; 12]), record(6, 0, &[2; 4]), record(7, 1, &[3; 12]), vec![0; 4]].concat();
+        let bytes =
+            perf_record(PERF_RECORD_SAMPLE as u32, &[&(records.len() as u32).to_ne_bytes()[..], &records].concat());
+        let mut arena = Arena { bytes, sizes: vec![16, 24], ..Arena::default() };
+        assert_eq!(index_records(3, 0, &mut arena), 0);
+        let entry = |timestamp, offset, len| Entry { timestamp, offset, len, cpu: 3 };
+        assert_eq!(arena.entries, [entry(5, 12, 24), entry(6, 36, 16), entry(7, 52, 24)]);
+    }
+
+    #[test]
     fn a_damaged_buffer_ends_the_walk_without_panic() {
         let good = [raw_sample(5, &[1; 8]), raw_sample(9, &[2; 4])].concat();
         for at in 0..good.len() {
             for value in [0, 1, 0xff] {
                 let mut bytes = good.clone();
                 bytes[at] = value;
-                index_records(0, 0, &mut Arena { bytes, entries: Vec::new() });
+                index_records(0, 0, &mut Arena { bytes, ..Arena::default() });
             }
-            index_records(0, 0, &mut Arena { bytes: good[..at].to_vec(), entries: Vec::new() });
+            index_records(0, 0, &mut Arena { bytes: good[..at].to_vec(), ..Arena::default() });
         }
     }
 
     #[test]
     fn a_sample_too_short_for_a_header_is_none() {
-        let mut arena = Arena { bytes: raw_sample(5, &[]), entries: Vec::new() };
+        let mut arena = Arena { bytes: raw_sample(5, &[]), ..Arena::default() };
         index_records(0, 0, &mut arena);
         assert!(arena.entries.is_empty());
     }

@@ -128,6 +128,27 @@ pub fn test_run(program: BorrowedFd<'_>) -> Result<(), Refused> {
     unsafe { bpf(Call::ProgTestRun, bpf_cmd::BPF_PROG_TEST_RUN, &mut attr) }.map(drop)
 }
 
+/// `BPF_F_TEST_RUN_ON_CPU` of `include/uapi/linux/bpf.h`
+const RUN_ON_CPU: u32 = 1;
+
+/// Runs a raw tracepoint program once, on `cpu`, with one argument. Gives what it returns.
+///
+/// # Errors
+/// The kernel's refusal: ENXIO when the CPU is offline.
+pub fn test_run_on(program: BorrowedFd<'_>, cpu: u32, argument: u64) -> Result<u32, Refused> {
+    let context = [argument];
+    let mut attr = zeroed();
+    attr.test.prog_fd = program.as_raw_fd() as u32;
+    attr.test.ctx_in = address(&context);
+    attr.test.ctx_size_in = size_of_val(&context) as u32;
+    attr.test.flags = RUN_ON_CPU;
+    attr.test.cpu = cpu;
+    // SAFETY: `context` is as long as `ctx_size_in` says, and only read.
+    unsafe { bpf(Call::ProgTestRun, bpf_cmd::BPF_PROG_TEST_RUN, &mut attr) }?;
+    // SAFETY: `test` is the member that was filled in, and the kernel has written `retval`.
+    Ok(unsafe { attr.test.retval })
+}
+
 /// How many runs of a program the kernel skipped because it was running already on that processor:
 /// a tracing program can be preempted, and what comes meanwhile is not run but counted
 /// (`recursion_misses` of `struct bpf_prog_info`).

@@ -10,6 +10,7 @@ mod bytes;
 mod elements;
 mod known;
 mod records;
+mod stage;
 
 use std::collections::HashMap;
 
@@ -127,6 +128,7 @@ impl Expander<'_> {
             InstData::MapFetchAdd { map, key, delta } => self.map_fetch_add(inst, map, &key, delta),
             InstData::MapDelete { map, key } => self.map_delete(inst, map, &key),
             InstData::MapAggregate { map, key, value } => self.map_aggregate(inst, map, &key, value),
+            InstData::FlushStage { arm } => self.flush_stage(arm),
             InstData::Output { record, fields } => self.output(inst, record, &fields),
             _ => self.func.blocks[self.current].insts.push(inst),
         }

@@ -4,7 +4,7 @@ use super::Expander;
 use crate::catalog::helpers::Helper;
 use crate::ir::inst::MapAddrOf;
 use crate::ir::{Inst, InstData, Type, Value};
-use crate::manifest::{CounterKind, FieldPlace, Member, RecordHeader, RecordLayout};
+use crate::manifest::{CounterKind, FieldPlace, Member, RecordHeader, RecordLayout, Stage};
 
 /// `BPF_F_CURRENT_CPU` of `include/uapi/linux/bpf.h`.
 const CURRENT_CPU: i64 = 0xffff_ffff;
@@ -20,17 +20,27 @@ impl Expander<'_> {
         self.store(4, id, buffer.plus(RecordHeader::ID));
         let now = self.call(Helper::KtimeGetNs, Vec::new(), Type::I64);
         self.store(8, now, buffer.plus(RecordHeader::TIMESTAMP));
-        let context = self.context();
-        let events = self.push(InstData::MapAddr { map: MapAddrOf::Events }, Type::Ptr);
-        let (cpu, address) = (self.iconst(CURRENT_CPU), self.address(buffer));
-        let size = self.iconst(layout.size.into());
-        let failed = self.call(Helper::PerfEventOutput, vec![context, events, cpu, address, size], Type::I64);
-        let (lost, after) = (self.cold_block(), self.block_after());
+        let after = self.block_after();
+        if self.func.stageable > 0 && layout.size <= Stage::LARGEST_RECORD {
+            self.func.stageable -= 1;
+            self.stage(buffer, layout.size, after);
+        }
+        let (address, size) = (self.address(buffer), self.iconst(layout.size.into()));
+        let failed = self.send(address, size);
+        let lost = self.cold_block();
         self.brif(failed, (lost, Vec::new()), (after, Vec::new()));
         self.current = lost;
         self.count(CounterKind::RecordsLost);
         self.jump(after, Vec::new());
         self.current = after;
+    }
+
+    /// Sends bytes through this CPU's perf buffer; not zero when it has no room for them.
+    pub(super) fn send(&mut self, bytes: Value, size: Value) -> Value {
+        let context = self.context();
+        let events = self.push(InstData::MapAddr { map: MapAddrOf::Events }, Type::Ptr);
+        let cpu = self.iconst(CURRENT_CPU);
+        self.call(Helper::PerfEventOutput, vec![context, events, cpu, bytes, size], Type::I64)
     }
 }
 
