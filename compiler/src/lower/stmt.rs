@@ -3,7 +3,7 @@
 use super::{Loop, Lowering, Place};
 use crate::check::program::{Expr, Stmt, StmtKind, Var};
 use crate::ir::function::Type as IrType;
-use crate::ir::{BinaryOp, CmpOp, InstData};
+use crate::ir::{BinaryOp, CmpOp, InstData, Value};
 use crate::manifest::{MapRef, MapValue};
 
 impl Lowering<'_> {
@@ -43,8 +43,7 @@ impl Lowering<'_> {
             StmtKind::Unroll { count, body } => (0..*count).for_each(|_| self.stmts(body)),
             StmtKind::Output { record, fields } => {
                 let fields = fields.iter().map(|field| self.expr(field)).collect();
-                self.tables.uses_stage |= self.builder.func().stageable > 0;
-                self.builder.effect(InstData::Output { record: *record as u32, fields });
+                self.output(*record, fields);
             }
             StmtKind::Return => self.builder.ret(),
             StmtKind::Break => match self.innermost() {
@@ -63,6 +62,11 @@ impl Lowering<'_> {
         let (one, base) = (self.builder.iconst(1), self.tally(map));
         self.builder.effect(InstData::AtomicAdd { value: one, base, offset: 0 });
         self.builder.effect(InstData::AtomicAdd { value: fields[0], base, offset: 8 });
+        self.output(record, fields);
+    }
+
+    fn output(&mut self, record: usize, fields: Vec<Value>) {
+        self.tables.uses_stage |= self.builder.func().stageable > 0;
         self.builder.effect(InstData::Output { record: record as u32, fields });
     }
 
@@ -82,7 +86,7 @@ impl Lowering<'_> {
     }
 
     /// What a map's aggregation takes in: for a histogram the number of the bucket.
-    fn aggregated(&mut self, map: &MapValue, value: &Expr) -> crate::ir::Value {
+    fn aggregated(&mut self, map: &MapValue, value: &Expr) -> Value {
         let is_unsigned = value.ty.is_uint64();
         let value = self.expr(value);
         match map {
