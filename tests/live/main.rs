@@ -12,6 +12,7 @@ mod endings;
 mod forms;
 mod kernel_state;
 mod object;
+mod picture;
 #[path = "../rig/mod.rs"]
 #[allow(dead_code, reason = "every test crate takes its part of the rig")]
 mod rig;
@@ -111,6 +112,7 @@ fn terminal_trials() -> Vec<Trial> {
         live("terminal/restored/duration", || terminal::top_restores(&["--top", "--duration", "1s"], None, Some(0))),
         live("terminal/restored/exit", move || terminal::top_restores(&["--top", "-e", exits], None, Some(7))),
         live("terminal/restored/error", terminal::error_restores),
+        live("terminal/picture", terminal::picture),
         Trial::test("terminal/restored/panic", terminal::panic_restores),
     ]
 }

@@ -7,6 +7,7 @@ use libtest_mimic::Failed;
 use pty_process::blocking::Command;
 
 use crate::console::{Console, Ended};
+use crate::picture::svg;
 use crate::tracer::{Faulted, Held, faulted, generate, pfscript};
 
 /// Faults of the generator only.
@@ -169,4 +170,32 @@ pub fn panic_restores() -> Result<(), Failed> {
         return Err(format!("it cannot be read:\n{}", ended.text).into());
     }
     is_restored(&ended, Some(101))
+}
+
+/// The picture of the live view in README.md, and how long it is looked at before it is taken.
+const PICTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/top.svg");
+const EXPOSURE: Duration = Duration::from_secs(20);
+
+/// The picture shows what the live view looks like; `PFSCRIPT_PICTURE=1` takes it anew, of what the
+/// machine is doing then.
+pub fn picture() -> Result<(), Failed> {
+    let is_taken = std::env::var_os("PFSCRIPT_PICTURE").is_some_and(|value| value == "1");
+    let console =
+        Console::run(Command::new(env!("CARGO_BIN_EXE_pfscript")).arg("--top").env_remove("NO_COLOR"), (18, 92))?;
+    console.wait_for("the list", |text| text.contains("RATE/s"))?;
+    if is_taken {
+        thread::sleep(EXPOSURE);
+    }
+    let (drawn, text) = console.look(|screen| (svg(screen), screen.contents()));
+    console.press("q")?;
+    console.end()?;
+    if is_taken {
+        std::fs::write(PICTURE, &drawn)?;
+    }
+    let shown = std::fs::read_to_string(PICTURE)?;
+    let mut missing = [text.lines().nth(2), text.lines().last()].into_iter().flatten().flat_map(str::split_whitespace);
+    match missing.find(|word| !drawn.contains(word) || !shown.contains(word)) {
+        Some(word) => Err(format!("docs/top.svg lacks {word}: PFSCRIPT_PICTURE=1 takes it anew").into()),
+        None => Ok(()),
+    }
 }
