@@ -2,8 +2,12 @@
 
 use std::io::Write;
 
-/// Columns of the longest bar.
-const BAR: u128 = 52;
+/// Columns of the longest bar, of the labels and of the counts as in bpftrace, where they fit.
+const BAR: usize = 52;
+const LABELS: usize = 16;
+const COUNTS: usize = 8;
+/// A line has no more columns than this.
+const LINE: usize = 80;
 
 /// One row of a histogram.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,9 +104,14 @@ impl Linear {
 /// Appends a line with a bar for each bucket; the counts shown are divided by `div`.
 pub fn push_bars(out: &mut Vec<u8>, buckets: &[Bucket], div: u64) {
     let most = buckets.iter().map(|bucket| bucket.count).max().unwrap_or(0).max(1);
+    let shown = |count: u64| (count / div.max(1)).to_string();
+    // Long labels and counts take of the bars: every line keeps its columns, and fits.
+    let labels = buckets.iter().map(|bucket| bucket.label.len() + 1).fold(LABELS, usize::max);
+    let counts = shown(most).len().max(COUNTS);
+    let bars = LINE.saturating_sub(labels + counts + " ||".len()).min(BAR);
     for Bucket { label, count, .. } in buckets {
-        let bar = "@".repeat((u128::from(*count) * BAR / u128::from(most)) as usize);
-        writeln!(out, "{label:<16}{:>8} |{bar:<52}|", count / div.max(1)).expect("a Vec takes everything");
+        let bar = "@".repeat((u128::from(*count) * bars as u128 / u128::from(most)) as usize);
+        writeln!(out, "{label:<labels$}{:>counts$} |{bar:<bars$}|", shown(*count)).expect("a Vec takes everything");
     }
 }
 
@@ -133,6 +142,21 @@ mod tests {
 [4, 8)                13 |@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@|
 ";
         assert_eq!(bars(&buckets), expected);
+    }
+
+    #[test]
+    fn long_labels_and_counts_take_of_the_bars() {
+        let wide =
+            lhist(&counts(4, [(1, 12_345_678_901), (2, 6_172_839_450)]), 1_000_000_000, 1_200_000_000, 100_000_000);
+        let expected = "\
+[1000000000, 1100000000) 12345678901 |@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@|
+[1100000000, 1200000000)  6172839450 |@@@@@@@@@@@@@@@@@@@@                     |
+";
+        assert_eq!(bars(&wide), expected);
+        assert!(expected.lines().all(|line| line.len() <= LINE));
+        let huge = [i64::MIN, i64::MAX].map(i128::from);
+        let huge = Bucket { label: format!("[{}, {})", huge[0], huge[1]), min: None, max: None, count: u64::MAX };
+        assert!(bars(&[huge]).starts_with("[-9223372036854775808, 9223372036854775807) 18446744073709551615 |@"));
     }
 
     #[test]

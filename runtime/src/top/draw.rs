@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 
 use crate::output::text::columns;
+use crate::top::samples::HISTORY;
 use crate::top::view::{Line, Order, View};
 
 /// What the keys do, as long as there is nothing else to say.
@@ -154,15 +155,17 @@ fn rate(rate: f64) -> String {
     if rate == 0.0 || rate >= 9.95 { format!("{rate:.0}") } else { format!("{rate:.1}") }
 }
 
-/// The last rates of an element as a line of bars, the greatest of them the highest.
+/// The last rates of an element as a line of bars, the greatest of them the highest; one below the
+/// other are those of the same second.
 fn bars(line: &Line<'_>, room: usize) -> String {
-    let history = &line.track.history;
+    let (history, room) = (&line.track.history, room.min(HISTORY));
     let most = history.iter().copied().fold(0.0, f64::max);
     let bar = |&rate: &f64| match rate {
         _ if rate <= 0.0 => ' ',
         _ => BARS[((rate / most * 8.0).ceil() as usize).clamp(1, 8) - 1],
     };
-    history.iter().skip(history.len().saturating_sub(room)).map(bar).collect()
+    let before = std::iter::repeat_n(' ', room.saturating_sub(history.len()));
+    before.chain(history.iter().skip(history.len().saturating_sub(room)).map(bar)).collect()
 }
 
 #[cfg(test)]
@@ -202,9 +205,9 @@ mod tests {
             "faults 112802, 100000/s  2 keys  for 3 s",
             "",
             "PID      COMM       RATE/s▾    FAULTS",
-            "7        gcc         100000     112801  ▂▁█",
+            "7        gcc         100000     112801                                       ▂▁█",
             // The cell behind a wide character is a blank here, and covered on a screen.
-            "9        日                0          1  █",
+            "9        日                0          1                                       █",
             "",
             KEYS,
         ];
@@ -217,7 +220,10 @@ mod tests {
         (view.order, view.is_reversed) = (Order::Cell(0), true);
         let lines = drawn(&mut view, 80, 7);
         assert_eq!(lines[2], "PID▴     COMM       RATE/s     FAULTS");
-        assert!(lines[3].starts_with("9  ") && lines[4].ends_with("100000     112801  ▂▁█"), "{lines:?}");
+        assert!(
+            lines[3].starts_with("9  ") && lines[4].ends_with("112801                                       ▂▁█"),
+            "{lines:?}"
+        );
     }
 
     #[test]
