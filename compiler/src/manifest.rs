@@ -405,12 +405,15 @@ pub enum Action {
     /// Print a map: the optional fields are `top` and `div`.
     PrintMap(MapRef),
     /// An element is taken out of a map for good: the fields are its value, the parts of its key
-    /// and, if there is one more, its name.
+    /// (a tuple stands for its elements) and perhaps one called [`RETIRED_NAME`].
     Retire(MapRef),
     /// Sum up what a map has held: the fields are how many elements were retired, and the sum of
     /// their values.
     Summary(MapRef),
 }
+
+/// The field of an [`Action::Retire`] with the name of the element that was retired.
+pub const RETIRED_NAME: &str = "name";
 
 /// Says that a record's `count` is the result of an atomic addition to a map element, so that
 /// among the records with equal `key` fields the true order is that of `count`, even when two

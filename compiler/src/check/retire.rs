@@ -11,7 +11,7 @@ use super::types::{BOOL, Type, UINT64};
 use super::{Checked, Checker};
 use crate::catalog::codes;
 use crate::catalog::functions::FunctionRow;
-use crate::manifest::{Action, MapRef, MapValue};
+use crate::manifest::{Action, MapRef, MapValue, RETIRED_NAME};
 
 impl Checker<'_> {
     /// Where there is such an element: adds it to the tally, tells of it, deletes it.
@@ -24,10 +24,14 @@ impl Checker<'_> {
         let name = args.get(1).map(|name| self.name_shown(&name.value)).transpose();
         let value = self.map_load(written, args[0].value.span)?;
         let element = self.element(written)?;
+        if element.key.is_empty() {
+            let message = "this map has no key: it is one value, and has no elements to be taken out";
+            return self.error(codes::KEY_SHAPE, args[0].value.span, message);
+        }
         self.adds_up(row, element.map, args[0].value.span)?;
         let mut fields: Vec<_> = element.key.iter().map(|part| (String::new(), part.clone())).collect();
         fields.insert(0, (String::new(), value));
-        fields.extend(name?.map(|name| (String::new(), name)));
+        fields.extend(name?.map(|name| (RETIRED_NAME.to_owned(), name)));
         let StmtKind::Output { record, fields } = self.record(Action::Retire(element.map), fields, span) else {
             unreachable!("a record is put out")
         };

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::time::Duration;
 
-use pfscript_compiler::manifest::{DataType, MapInfo, MapRef, MapValue};
+use pfscript_compiler::manifest::{DataType, MapInfo, MapRef, MapValue, RETIRED_NAME};
 
 use crate::datum::Datum;
 use crate::maps::Row;
@@ -33,15 +33,17 @@ pub struct Retired(HashMap<MapRef, Vec<Element>>);
 impl Retired {
     /// Takes in a record that tells of one: its value, the parts of its key, perhaps its name.
     pub fn add(&mut self, map: MapRef, info: &MapInfo, report: &Report<'_>, context: &mut Context) {
-        let fields: Vec<_> = report.values().collect();
-        let Some((Datum::Int(value), key_and_name)) = fields.split_first() else { return };
+        let mut fields = report.layout.fields.iter().zip(report.values());
+        let Some((_, Datum::Int(value))) = fields.next() else { return };
+        let (name, key): (Vec<_>, Vec<_>) = fields.partition(|(field, _)| field.name == RETIRED_NAME);
         let greatest = self.0.entry(map).or_default();
         let number = value.value();
         if greatest.len() == SHOWN && greatest.iter().all(|element| element.number >= number) {
             return;
         }
-        let (key, name) = key_and_name.split_at(key_and_name.len().min(info.key.len()));
-        greatest.push(Element { number, cells: Elements::of(info).cells_of(key, name.first().copied(), context) });
+        let name = name.first().map(|(_, name)| *name);
+        let key = key.into_iter().flat_map(|(_, part)| part.spread());
+        greatest.push(Element { number, cells: Elements::of(info).cells_of(&key.collect::<Vec<_>>(), name, context) });
         keep_greatest(greatest);
     }
 }
