@@ -103,6 +103,7 @@ fn terminal_trials() -> Vec<Trial> {
         live("terminal/status_line", terminal::status_line),
         live("terminal/status_line_goes", terminal::status_line_goes),
         live("terminal/no_status_line", terminal::no_status_line),
+        live("terminal/colors", terminal::colors),
         live("terminal/top", terminal::top),
         live("terminal/top_of_several_maps", terminal::top_of_several_maps),
         live("terminal/restored/sigint", || terminal::top_restores(&[], Some(libc::SIGINT), Some(0))),

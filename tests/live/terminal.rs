@@ -172,6 +172,42 @@ pub fn panic_restores() -> Result<(), Failed> {
     is_restored(&ended, Some(101))
 }
 
+/// Whether anything on the screen has a colour.
+fn is_colored(screen: &vt100::Screen) -> bool {
+    let cells = (0..SIZE.0).flat_map(|line| (0..SIZE.1).filter_map(move |column| screen.cell(line, column)));
+    cells.into_iter().any(|cell| (cell.fgcolor(), cell.bgcolor()) != (vt100::Color::Default, vt100::Color::Default))
+}
+
+/// Colours are on a terminal only, and not there either when the user has declined them.
+pub fn colors() -> Result<(), Failed> {
+    let live = "BEGIN { @live[1] = 1; } interval:s:1 { @live[1]++; }";
+    for (arguments, last) in [
+        (&["--check", "-e", "BEGIN { @a = pidd; }"][..], "1 error in -e"),
+        (&["--nonsense"], "For more information"),
+        (&["--top", "-e", live], "RATE/s"),
+    ] {
+        for declined in [false, true] {
+            let command = Command::new(env!("CARGO_BIN_EXE_pfscript")).args(arguments).env_remove("NO_COLOR");
+            let command = if declined { command.env("NO_COLOR", "1") } else { command };
+            let console = Console::run(command, SIZE)?;
+            console.wait_for(last, |text| text.contains(last))?;
+            if console.look(is_colored) == declined {
+                return Err(format!("{arguments:?}, colours declined: {declined}\n{}", console.text()).into());
+            }
+            console.send(libc::SIGTERM);
+            console.end()?;
+        }
+        let piped = std::process::Command::new(env!("CARGO_BIN_EXE_pfscript"))
+            .args(arguments)
+            .env_remove("NO_COLOR")
+            .output()?;
+        if [piped.stdout, piped.stderr].concat().contains(&0x1b) {
+            return Err(format!("{arguments:?}: colours where there is no terminal").into());
+        }
+    }
+    Ok(())
+}
+
 /// The picture of the live view in README.md, and how long it is looked at before it is taken.
 const PICTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/top.svg");
 const EXPOSURE: Duration = Duration::from_secs(20);
