@@ -12,9 +12,10 @@ struct Upstream;
 
 impl KernelInfo for Upstream {
     fn tracepoint(&self, _: &str, name: &str) -> Result<TracepointFormat, Unavailable> {
+        let comm = TracepointField { name: "comm".into(), offset: 8, kind: FieldKind::CharArray { len: 16 } };
         let pid = TracepointField { name: "pid".into(), offset: 24, kind: FieldKind::Int { bytes: 4, signed: true } };
         match name {
-            "sched_process_free" => Ok(TracepointFormat { fields: vec![pid], source: FormatSource::BuiltIn }),
+            "sched_process_free" => Ok(TracepointFormat { fields: vec![comm, pid], source: FormatSource::BuiltIn }),
             _ => Err(Unavailable::NotFound),
         }
     }
