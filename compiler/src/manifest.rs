@@ -495,7 +495,7 @@ pub struct Counter {
 }
 
 /// What a [`Counter`] counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CounterKind {
     /// Records that the perf buffer did not take.
     RecordsLost,

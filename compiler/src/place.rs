@@ -4,7 +4,7 @@ use pfscript_grammar::Span;
 
 use crate::bpf::inst::{AluOp, Cond, Inst, Size, Src, Width};
 use crate::bpf::regs::{FP, Reg};
-use crate::bpf::vcode::{Base, VBlock, VCode, VOp};
+use crate::bpf::vcode::{Base, Load, VBlock, VCode, VOp};
 use crate::emit::RelocTarget;
 use crate::regalloc::{Allocation, Location, Move};
 
@@ -73,7 +73,8 @@ pub fn place(code: &VCode, allocation: &Allocation) -> Vec<Body> {
     let mut moves = allocation.moves.iter().peekable();
     let mut bodies = Vec::with_capacity(code.blocks.len());
     for (block, data) in code.blocks.iter().enumerate() {
-        let mut placer = Placer { frame_bytes: code.frame_bytes, span: Span::default(), insts: Vec::new() };
+        let mut placer =
+            Placer { frame_bytes: code.frame_bytes, loads: &code.loads, span: Span::default(), insts: Vec::new() };
         for index in data.insts.clone() {
             let inst = &code.insts[index];
             placer.span = inst.span;
@@ -108,13 +109,14 @@ fn exit(code: &VCode, allocation: &Allocation, block: usize) -> Exit {
 }
 
 /// Makes machine instructions of allocated ones.
-struct Placer {
+struct Placer<'a> {
     frame_bytes: u32,
+    loads: &'a [Load],
     span: Span,
     insts: Vec<Placed>,
 }
 
-impl Placer {
+impl Placer<'_> {
     fn push(&mut self, inst: Inst) {
         self.insts.push(Placed { inst, span: self.span, target: None });
     }
@@ -182,7 +184,10 @@ impl Placer {
             }
             VOp::AtomicAdd { base, offset } => self.atomic_add(base, offset, regs, false),
             VOp::FetchAdd { base, offset } => self.atomic_add(base, offset, regs, true),
-            VOp::Call { helper } => self.push(Inst::Call { helper: helper.id() }),
+            VOp::Call { helper, loads } => {
+                self.loads[loads.range()].iter().for_each(|load| self.inst(load.op, &[load.to]));
+                self.push(Inst::Call { helper: helper.id() });
+            }
             VOp::Compare { cond, width, imm } => self.compare(cond, width, imm, regs),
         }
     }

@@ -11,7 +11,7 @@ use regalloc2::{
 };
 
 use crate::bpf::regs::Reg;
-use crate::bpf::vcode::{Access, Constraint, Operand, VCode, VInst, VOp, VReg};
+use crate::bpf::vcode::{Access, Constraint, Operand, VBlock, VCode, VInst, VOp, VReg};
 
 /// Where a value lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,18 +139,12 @@ fn preg(reg: Reg) -> PReg {
     PReg::new(reg.number().into(), RegClass::Int)
 }
 
-fn vreg(vreg: VReg) -> regalloc2::VReg {
-    regalloc2::VReg::new(vreg.0 as usize, RegClass::Int)
-}
-
-fn vregs(of: &[VReg]) -> Vec<regalloc2::VReg> {
-    of.iter().map(|&it| vreg(it)).collect()
-}
-
 /// A [`VCode`] as regalloc2 wants to see it.
 struct Adapter<'a> {
     code: &'a VCode,
-    operands: Vec<Vec<regalloc2::Operand>>,
+    /// The operands of all instructions, and where those of each begin.
+    operands: Vec<regalloc2::Operand>,
+    starts: Vec<usize>,
     blocks: Vec<AdaptedBlock>,
 }
 
@@ -163,15 +157,20 @@ struct AdaptedBlock {
 
 impl<'a> Adapter<'a> {
     fn new(code: &'a VCode) -> Self {
-        let operands = code.insts.iter().map(|inst| inst.operands.iter().map(operand).collect()).collect();
-        let block = |of: crate::bpf::vcode::VBlock| Block::new(of.index());
+        let numbers = Numbers::of(code);
+        let (mut operands, mut starts) = (Vec::with_capacity(2 * code.insts.len()), vec![0]);
+        for inst in &code.insts {
+            operands.extend(inst.operands.iter().map(|operand| numbers.operand(operand)));
+            starts.push(operands.len());
+        }
+        let block = |of: VBlock| Block::new(of.index());
         let blocks = code.blocks.iter().map(|data| AdaptedBlock {
-            params: vregs(&data.params),
+            params: numbers.vregs(&data.params),
             successors: data.successors.iter().map(|edge| block(edge.block)).collect(),
-            args: data.successors.iter().map(|edge| vregs(&edge.args)).collect(),
+            args: data.successors.iter().map(|edge| numbers.vregs(&edge.args)).collect(),
             predecessors: data.predecessors.iter().map(|&predecessor| block(predecessor)).collect(),
         });
-        Self { code, operands, blocks: blocks.collect() }
+        Self { code, operands, starts, blocks: blocks.collect() }
     }
 
     fn inst(&self, inst: Inst) -> &VInst {
@@ -179,18 +178,53 @@ impl<'a> Adapter<'a> {
     }
 }
 
-fn operand(of: &Operand) -> regalloc2::Operand {
-    let constraint = match of.constraint {
-        Constraint::Any => OperandConstraint::Reg,
-        Constraint::Fixed(reg) => OperandConstraint::FixedReg(preg(reg)),
-        Constraint::SameAs(index) => OperandConstraint::Reuse(index),
-    };
-    let (kind, position) = match of.access {
-        Access::Use => (OperandKind::Use, OperandPos::Early),
-        Access::Def => (OperandKind::Def, OperandPos::Late),
-        Access::EarlyDef => (OperandKind::Def, OperandPos::Early),
-    };
-    regalloc2::Operand::new(vreg(of.vreg), constraint, kind, position)
+/// The numbers of virtual registers: those of [`VCode`], but that long lives come last. regalloc2
+/// goes through registers in the order of their numbers, and clears for each a table that has grown
+/// as large as the longest life so far: with a long one first that is the square of the code's length.
+struct Numbers(Vec<usize>);
+
+/// Lives over more blocks than this are long.
+const LONG: usize = 64;
+
+impl Numbers {
+    fn of(code: &VCode) -> Self {
+        let mut lives = vec![None; code.vreg_count as usize];
+        for (index, block) in code.blocks.iter().enumerate() {
+            let operands = code.insts[block.insts.clone()].iter().flat_map(|inst| &inst.operands);
+            let args = block.successors.iter().flat_map(|edge| &edge.args);
+            for &vreg in operands.map(|operand| &operand.vreg).chain(&block.params).chain(args) {
+                lives[vreg.index()].get_or_insert((index, index)).1 = index;
+            }
+        }
+        let mut order: Vec<usize> = (0..lives.len()).collect();
+        let length = |vreg: usize| lives[vreg].map(|(first, last)| last - first);
+        order.sort_by_key(|&vreg| length(vreg).filter(|&length| length > LONG));
+        let mut numbers = vec![0; order.len()];
+        order.into_iter().enumerate().for_each(|(number, vreg)| numbers[vreg] = number);
+        Self(numbers)
+    }
+
+    fn vreg(&self, vreg: VReg) -> regalloc2::VReg {
+        regalloc2::VReg::new(self.0[vreg.index()], RegClass::Int)
+    }
+
+    fn vregs(&self, of: &[VReg]) -> Vec<regalloc2::VReg> {
+        of.iter().map(|&it| self.vreg(it)).collect()
+    }
+
+    fn operand(&self, of: &Operand) -> regalloc2::Operand {
+        let constraint = match of.constraint {
+            Constraint::Any => OperandConstraint::Reg,
+            Constraint::Fixed(reg) => OperandConstraint::FixedReg(preg(reg)),
+            Constraint::SameAs(index) => OperandConstraint::Reuse(index.into()),
+        };
+        let (kind, position) = match of.access {
+            Access::Use => (OperandKind::Use, OperandPos::Early),
+            Access::Def => (OperandKind::Def, OperandPos::Late),
+            Access::EarlyDef => (OperandKind::Def, OperandPos::Early),
+        };
+        regalloc2::Operand::new(self.vreg(of.vreg), constraint, kind, position)
+    }
 }
 
 impl Function for Adapter<'_> {
@@ -236,7 +270,7 @@ impl Function for Adapter<'_> {
     }
 
     fn inst_operands(&self, inst: Inst) -> &[regalloc2::Operand] {
-        &self.operands[inst.index()]
+        &self.operands[self.starts[inst.index()]..self.starts[inst.index() + 1]]
     }
 
     fn inst_clobbers(&self, inst: Inst) -> PRegSet {

@@ -13,12 +13,14 @@ mod forms;
 mod kernel_state;
 mod object;
 mod picture;
+mod pictures;
 #[path = "../rig/mod.rs"]
 #[allow(dead_code, reason = "every test crate takes its part of the rig")]
 mod rig;
 mod summary;
 mod symbols;
 mod terminal;
+mod toolbox;
 mod tracer;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -26,6 +28,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use crate::bad_input::BAD_INPUT;
 use crate::kernel_state::leaves_nothing;
 use crate::rig::need::{self, Need};
+use crate::rig::toolbox::{TOOLBOX, Tool};
 
 const NEEDS: &[Need] = &[Need::Root, Need::Tracefs, Need::Command("bpftool", "bpftool")];
 const NAMESPACES: &[Need] =
@@ -47,6 +50,8 @@ fn main() {
         ending_trials(),
         form_trials(),
         symbol_trials(),
+        picture_trials(),
+        toolbox_trials(),
         object_trials(),
         bad_input_trials(),
     ];
@@ -139,6 +144,16 @@ fn symbol_trials() -> Vec<Trial> {
         live("symbols/kernel_types", symbols::kernel_types),
         live("symbols/moments", symbols::moments),
     ]
+}
+
+fn picture_trials() -> Vec<Trial> {
+    vec![live("pictures/folded", pictures::folded), live("pictures/flame_graph", pictures::flame_graph)]
+}
+
+fn toolbox_trials() -> Vec<Trial> {
+    let tool = |tool: &'static Tool| live(format!("toolbox/{}", tool.name), || toolbox::works(tool));
+    let complete = Trial::test("toolbox/is_complete", toolbox::is_complete);
+    TOOLBOX.iter().map(tool).chain([complete]).collect()
 }
 
 fn object_trials() -> Vec<Trial> {

@@ -3,6 +3,7 @@
 pub mod multiples;
 pub mod need;
 pub mod random;
+pub mod toolbox;
 
 use std::process::{Command, Stdio};
 

@@ -9,6 +9,7 @@
 
 use crate::guest::Transcript;
 use crate::rig::multiples::check_multiples;
+use crate::rig::toolbox::Tool;
 
 /// Calls of `handle_mm_fault` beyond the faults of one run of the generator.
 const RETRIES: u64 = 32;
@@ -127,6 +128,21 @@ pub const CASES: &[Case] = &[
         },
     },
 ];
+
+/// The name of a script's case.
+pub fn name_of(tool: &Tool) -> String {
+    format!("script_{}", tool.name)
+}
+
+/// What the guest runs to try a script.
+pub fn commands_of(tool: &Tool) -> String {
+    format!("work() {{\n{}\n}}\ntool {} {}\n", tool.work, tool.name, tool.arguments)
+}
+
+/// Checks what a script said.
+pub fn check_tool(tool: &Tool, seen: &Transcript) -> Result<(), String> {
+    tool.check(&seen.lines.join("\n"))
+}
 
 /// Checks that a transcript has each of `texts` in some line.
 fn shown(seen: &Transcript, texts: &[&str]) -> Result<(), String> {

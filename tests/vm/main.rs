@@ -18,10 +18,11 @@ use std::sync::{Arc, LazyLock, OnceLock};
 
 use libtest_mimic::{Arguments, Failed};
 
-use crate::cases::{CASES, Case};
+use crate::cases::CASES;
 use crate::guest::Transcript;
 use crate::kernels::{KERNELS, Kernel};
 use crate::rig::need::{self, Need};
+use crate::rig::toolbox::TOOLBOX;
 
 const NEEDS: &[Need] = &[
     Need::Command("qemu-system-x86_64", "qemu-system-x86"),
@@ -32,15 +33,25 @@ const NEEDS: &[Need] = &[
 /// What the cases of one guest printed, or why it did not get so far.
 type Results = Result<BTreeMap<String, Transcript>, String>;
 
+/// What must be true of what a case printed.
+type Check = dyn Fn(&Transcript) -> Result<(), String> + Send;
+
 fn main() {
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
     for kernel in KERNELS {
         let booted = Arc::new(OnceLock::new());
-        for case in CASES {
+        let mut add = |name: String, check: Box<Check>| {
             let booted = Arc::clone(&booted);
-            let name = format!("{}/{}", kernel.name, case.name);
-            trials.push(need::trial(name, NEEDS, move || verdict(case, booted.get_or_init(|| boot(kernel)))));
+            let trial = format!("{}/{name}", kernel.name);
+            let run = move || verdict(&name, &check, booted.get_or_init(|| boot(kernel)));
+            trials.push(need::trial(trial, NEEDS, run));
+        };
+        for case in CASES {
+            add(case.name.to_owned(), Box::new(case.check));
+        }
+        for tool in TOOLBOX {
+            add(cases::name_of(tool), Box::new(|seen| cases::check_tool(tool, seen)));
         }
     }
     libtest_mimic::run(&arguments, trials).exit();
@@ -51,11 +62,11 @@ fn boot(kernel: &Kernel) -> Results {
     guest::run(&kernel.image()?, INITRAMFS.as_ref().map_err(Clone::clone)?)
 }
 
-fn verdict(case: &Case, results: &Results) -> Result<(), Failed> {
+fn verdict(name: &str, check: &Check, results: &Results) -> Result<(), Failed> {
     let cases = results.as_ref().map_err(|why| Failed::from(why.as_str()))?;
-    let seen = cases.get(case.name).ok_or("the guest ended before this case")?;
+    let seen = cases.get(name).ok_or("the guest ended before this case")?;
     let checked = match seen.exit {
-        Some(0) => (case.check)(seen),
+        Some(0) => check(seen),
         code => Err(format!("exit code {code:?}")),
     };
     checked.map_err(|why| format!("{why}\n--- what it printed:\n{}", abridged(&seen.lines)).into())

@@ -8,6 +8,7 @@ use std::process::Command;
 use crate::cases::{self, CASES};
 use crate::initramfs::Initramfs;
 use crate::rig::need;
+use crate::rig::toolbox::TOOLBOX;
 
 /// The target is named so that Cargo does not link build scripts and macros statically too.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -32,6 +33,9 @@ pub fn build_initramfs() -> Result<PathBuf, String> {
     }
     for case in CASES {
         archive.text(&format!("cases/{}", case.name), case.commands);
+    }
+    for tool in TOOLBOX {
+        archive.text(&format!("cases/{}", cases::name_of(tool)), &cases::commands_of(tool));
     }
     let file = scratch().join("initramfs.cpio");
     archive.write_to(&file).map_err(|error| format!("{}: {error}", file.display()))?;

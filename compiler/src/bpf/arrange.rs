@@ -5,13 +5,11 @@
 //! made for an edge follows the block it comes from (in the layout it is among the cold ones if it
 //! leads to one), and the return is the last block, but for cold ones.
 
-use std::collections::HashMap;
-
 use cranelift_entity::SecondaryMap;
 use pfscript_grammar::Span;
 
 use super::select::{Selected, Target};
-use super::vcode::{Edge, VBlock, VBlockData, VCode, VInst, VOp, VReg};
+use super::vcode::{Edge, Operands, VBlock, VBlockData, VCode, VInst, VOp, VReg};
 use crate::ir::flow::ControlFlow;
 use crate::ir::{Block, Function};
 
@@ -24,10 +22,10 @@ pub(super) fn arrange(
     frame_bytes: u32,
 ) -> VCode {
     let pieces = pieces(&flow.reverse_post_order, &selected);
-    let numbers: HashMap<Piece, VBlock> =
-        pieces.iter().enumerate().map(|(index, &piece)| (piece, VBlock(index as u32))).collect();
-    let layout = layout(func, &selected).iter().map(|piece| numbers[piece]).collect();
-    let code = VCode { insts: Vec::new(), blocks: Vec::with_capacity(pieces.len()), layout, vreg_count, frame_bytes };
+    let numbers = Numbers::of(&pieces);
+    let layout = layout(func, &selected).iter().map(|&piece| numbers.of_piece(piece)).collect();
+    let (insts, blocks) = (Vec::new(), Vec::with_capacity(pieces.len()));
+    let code = VCode { insts, blocks, loads: Vec::new(), layout, vreg_count, frame_bytes };
     let mut arrangement = Arrangement { selected, numbers, code };
     pieces.into_iter().for_each(|piece| arrangement.append(piece));
     link_predecessors(&mut arrangement.code);
@@ -35,11 +33,41 @@ pub(super) fn arrange(
 }
 
 /// A selected block's identity before it has a number.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Piece {
     Block(Block),
     Split(Block, usize),
     Exit { code: i32 },
+}
+
+/// The numbers of all pieces. A block's splits follow it.
+#[derive(Default)]
+struct Numbers {
+    blocks: SecondaryMap<Block, u32>,
+    exits: Vec<(i32, u32)>,
+}
+
+impl Numbers {
+    fn of(pieces: &[Piece]) -> Self {
+        let mut numbers = Self::default();
+        for (&piece, number) in pieces.iter().zip(0..) {
+            match piece {
+                Piece::Block(block) => numbers.blocks[block] = number,
+                Piece::Split(..) => {}
+                Piece::Exit { code } => numbers.exits.push((code, number)),
+            }
+        }
+        numbers
+    }
+
+    fn of_piece(&self, piece: Piece) -> VBlock {
+        let exit_of = |wanted: i32| self.exits.iter().find(|&&(code, _)| code == wanted);
+        VBlock(match piece {
+            Piece::Block(block) => self.blocks[block],
+            Piece::Split(block, index) => self.blocks[block] + 1 + index as u32,
+            Piece::Exit { code } => exit_of(code).expect("every exit is a piece").1,
+        })
+    }
 }
 
 fn pieces(blocks: &[Block], selected: &SecondaryMap<Block, Option<Selected>>) -> Vec<Piece> {
@@ -80,7 +108,7 @@ fn layout(func: &Function, selected: &SecondaryMap<Block, Option<Selected>>) -> 
 
 struct Arrangement {
     selected: SecondaryMap<Block, Option<Selected>>,
-    numbers: HashMap<Piece, VBlock>,
+    numbers: Numbers,
     code: VCode,
 }
 
@@ -104,9 +132,9 @@ impl Arrangement {
         self.code.insts.append(&mut chosen.insts);
         let params = std::mem::take(&mut chosen.params);
         let number = |target| match target {
-            Target::Block(dest) => self.numbers[&Piece::Block(dest)],
-            Target::Exit { code } => self.numbers[&Piece::Exit { code }],
-            Target::Split(index) => self.numbers[&Piece::Split(block, index)],
+            Target::Block(dest) => self.numbers.of_piece(Piece::Block(dest)),
+            Target::Exit { code } => self.numbers.of_piece(Piece::Exit { code }),
+            Target::Split(index) => self.numbers.of_piece(Piece::Split(block, index)),
         };
         let edges = std::mem::take(&mut chosen.edges);
         (params, edges.into_iter().map(|(target, args)| Edge { block: number(target), args }).collect())
@@ -116,13 +144,13 @@ impl Arrangement {
         let chosen = self.selected[from].as_mut().expect("only selected blocks are put in order");
         let split = &mut chosen.splits[index];
         self.code.insts.append(&mut split.insts);
-        Edge { block: self.numbers[&Piece::Block(split.dest)], args: std::mem::take(&mut split.args) }
+        Edge { block: self.numbers.of_piece(Piece::Block(split.dest)), args: std::mem::take(&mut split.args) }
     }
 
     /// The return belongs to no place of its own; it is shown with the program's start.
     fn append_return(&mut self, code: i32) {
         let span = self.code.insts.first().map_or_else(Span::default, |first| first.span);
-        self.code.insts.push(VInst { op: VOp::Return { code }, operands: Vec::new(), span });
+        self.code.insts.push(VInst { op: VOp::Return { code }, operands: Operands::new(), span });
     }
 }
 

@@ -16,6 +16,7 @@ pub mod regs;
 mod select;
 mod select_inst;
 mod signed_division;
+mod split_webs;
 pub mod vcode;
 
 pub use select::select;

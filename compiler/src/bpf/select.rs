@@ -10,19 +10,23 @@ use cranelift_entity::SecondaryMap;
 use pfscript_grammar::Span;
 
 use super::arrange::arrange;
-use super::vcode::{Operand, VCode, VInst, VOp, VReg};
+use super::split_webs::split_webs;
+use super::vcode::{Load, Operand, VCode, VInst, VOp, VReg};
 use crate::ir::flow::ControlFlow;
 use crate::ir::{Block, BlockCall, Function, InstData, StackSlot, Value};
 
 /// Selects instructions for `func`, which must be on the lower level.
 pub fn select(func: &Function) -> VCode {
-    let flow = ControlFlow::of(func);
+    let flow = func.flow();
     let mut selector = Selector::new(func);
     let mut selected = SecondaryMap::new();
     for &block in flow.reverse_post_order.iter().rev() {
         selected[block] = Some(selector.block(&flow, block));
     }
-    arrange(func, &flow, selected, selector.vreg_count, selector.frame_bytes)
+    let mut code = arrange(func, &flow, selected, selector.vreg_count, selector.frame_bytes);
+    code.loads = selector.loads;
+    split_webs(&mut code);
+    code
 }
 
 /// Where an edge of a selected block leads, before blocks have their final numbers.
@@ -64,6 +68,7 @@ pub(super) struct Selector<'a> {
     vreg_count: u32,
     frame: SecondaryMap<StackSlot, Option<i32>>,
     frame_bytes: u32,
+    pub(super) loads: Vec<Load>,
     /// Instructions for the instruction being selected, front to back.
     group: Vec<VInst>,
     span: Span,
@@ -78,6 +83,7 @@ impl<'a> Selector<'a> {
             vreg_count: 0,
             frame: SecondaryMap::new(),
             frame_bytes: 0,
+            loads: Vec::new(),
             group: Vec::new(),
             span: Span::default(),
         }
@@ -155,7 +161,7 @@ impl<'a> Selector<'a> {
 
     /// An edge out of a branch, split if its destination has other predecessors.
     fn edge(&mut self, flow: &ControlFlow, call: &BlockCall, splits: &mut Vec<Split>) -> (Target, Vec<VReg>) {
-        if flow.predecessors[call.block].len() == 1 {
+        if flow.predecessors(call.block).len() == 1 {
             let args = self.arguments(call);
             return (Target::Block(call.block), args);
         }
@@ -169,7 +175,7 @@ impl<'a> Selector<'a> {
 
     /// Appends an instruction to those of the present one.
     pub(super) fn emit<const N: usize>(&mut self, op: VOp, operands: [Operand; N]) {
-        self.push(VInst { op, operands: operands.to_vec(), span: self.span });
+        self.push(VInst { op, operands: operands.into_iter().collect(), span: self.span });
     }
 
     /// Appends an instruction whose number of operands varies.
@@ -207,17 +213,31 @@ impl<'a> Selector<'a> {
 
     /// A register with `value` in it, for an instruction that follows.
     pub(super) fn reg(&mut self, value: Value) -> VReg {
-        let op = match self.func.def(value) {
-            Some(&InstData::Iconst { imm }) => VOp::LoadImm { imm },
-            Some(&InstData::StackAddr { slot, offset }) => VOp::FrameAddr { offset: self.frame_offset(slot, offset) },
-            Some(&InstData::MapAddr { map }) => VOp::MapAddr { map },
-            Some(&InstData::CounterAddr { offset }) => VOp::CounterAddr { offset },
-            Some(&InstData::CallbackAddr { callback }) => VOp::CallbackAddr { callback },
-            _ => return self.home(value),
-        };
+        let Some(op) = self.load_of(value) else { return self.home(value) };
         let vreg = self.fresh();
         self.emit(op, [Operand::writes(vreg)]);
         vreg
+    }
+
+    /// Whether `value` is a constant or the address of something fixed.
+    pub(super) fn is_fixed(&self, value: Value) -> bool {
+        use InstData::{CallbackAddr, CounterAddr, Iconst, MapAddr, StackAddr};
+        let fixed = |data: &InstData| {
+            matches!(data, Iconst { .. } | StackAddr { .. } | MapAddr { .. } | CounterAddr { .. } | CallbackAddr { .. })
+        };
+        self.func.def(value).is_some_and(fixed)
+    }
+
+    /// What loads `value`, if it is a constant or the address of something fixed.
+    pub(super) fn load_of(&mut self, value: Value) -> Option<VOp> {
+        Some(match *self.func.def(value)? {
+            InstData::Iconst { imm } => VOp::LoadImm { imm },
+            InstData::StackAddr { slot, offset } => VOp::FrameAddr { offset: self.frame_offset(slot, offset) },
+            InstData::MapAddr { map } => VOp::MapAddr { map },
+            InstData::CounterAddr { offset } => VOp::CounterAddr { offset },
+            InstData::CallbackAddr { callback } => VOp::CallbackAddr { callback },
+            _ => return None,
+        })
     }
 
     /// [`Selector::reg`] of each.

@@ -1,8 +1,12 @@
 //! The patterns: what one instruction of the IR becomes.
 
+use smallvec::smallvec;
+
 use super::inst::{AluOp, Cond, Size, Width};
+use super::regs::{R0, Reg};
 use super::select::Selector;
-use super::vcode::{Base, Operand, VInst, VOp, VReg};
+use super::vcode::{Base, Load, Loads, Operand, Operands, VInst, VOp, VReg};
+use crate::catalog::helpers::Helper;
 use crate::ir::{BinaryOp, CmpOp, InstData, Value};
 
 /// A comparison as the target has it.
@@ -61,11 +65,7 @@ impl Selector<'_> {
                 self.atomic_add(*value, (*base, *offset), wanted);
             }
             InstData::AtomicAdd { value, base, offset } => self.atomic_add(*value, (*base, *offset), None),
-            InstData::Call { helper, args } => {
-                let args = self.regs(args);
-                let wanted = result.filter(|&result| self.is_wanted(result)).map(|result| self.home(result));
-                self.push(VInst::call(*helper, &args, wanted, self.span()));
-            }
+            InstData::Call { helper, args } => self.call(*helper, args, result),
             _ => unreachable!("the upper level and terminators do not come here: {data:?}"),
         }
     }
@@ -183,11 +183,11 @@ impl Selector<'_> {
         }
     }
 
-    fn operands(&mut self, left: Value, right: Right) -> (Vec<Operand>, Option<i32>) {
+    fn operands(&mut self, left: Value, right: Right) -> (Operands, Option<i32>) {
         let left = Operand::reads(self.reg(left));
         match right {
-            Right::Value(right) => (vec![left, Operand::reads(self.reg(right))], None),
-            Right::Imm(imm) => (vec![left], Some(imm)),
+            Right::Value(right) => (smallvec![left, Operand::reads(self.reg(right))], None),
+            Right::Imm(imm) => (smallvec![left], Some(imm)),
         }
     }
 
@@ -311,9 +311,27 @@ impl Selector<'_> {
         }
     }
 
+    /// When all arguments are constants or fixed addresses, register allocation need not know of
+    /// them. (With others among them it would find no place in front of the call to move those.)
+    fn call(&mut self, helper: Helper, args: &[Value], result: Option<Value>) {
+        let start = self.loads.len();
+        let mut operands = Operands::new();
+        let are_fixed = args.iter().all(|&arg| self.is_fixed(arg));
+        for (&arg, to) in args.iter().zip((0..).map(Reg::argument)) {
+            match are_fixed.then(|| self.load_of(arg)).flatten() {
+                Some(op) => self.loads.push(Load { to, op }),
+                None => operands.push(Operand::reads_in(self.reg(arg), to)),
+            }
+        }
+        let wanted = result.filter(|&result| self.is_wanted(result));
+        operands.extend(wanted.map(|result| Operand::writes_in(self.home(result), R0)));
+        let op = VOp::Call { helper, loads: Loads::between(start, self.loads.len()) };
+        self.push(VInst { op, operands, span: self.span() });
+    }
+
     fn atomic_add(&mut self, value: Value, address: (Value, i16), result: Option<Value>) {
         let (base, offset, base_operand) = self.address(address);
-        let mut operands = vec![Operand::reads(self.reg(value))];
+        let mut operands: Operands = smallvec![Operand::reads(self.reg(value))];
         operands.extend(base_operand);
         let op = match result {
             Some(result) => {
@@ -326,19 +344,19 @@ impl Selector<'_> {
     }
 
     /// Where an address is: stack slots relative to the frame pointer, all else in a register.
-    fn address(&mut self, (base, offset): (Value, i16)) -> (Base, i32, Vec<Operand>) {
+    fn address(&mut self, (base, offset): (Value, i16)) -> (Base, i32, Operands) {
         let offset = i32::from(offset);
         match self.func.def(base) {
             Some(&InstData::StackAddr { slot, offset: start }) => {
-                (Base::Frame, self.frame_offset(slot, start) + offset, Vec::new())
+                (Base::Frame, self.frame_offset(slot, start) + offset, Operands::new())
             }
             Some(&InstData::PtrAdd { base: pointer, offset: more }) => {
                 let sum =
                     self.func.constant(more).and_then(|more| i16::try_from(more.checked_add(offset.into())?).ok());
                 let (base, offset) = sum.map_or((base, offset), |sum| (pointer, i32::from(sum)));
-                (Base::Operand, offset, vec![Operand::reads(self.reg(base))])
+                (Base::Operand, offset, smallvec![Operand::reads(self.reg(base))])
             }
-            _ => (Base::Operand, offset, vec![Operand::reads(self.reg(base))]),
+            _ => (Base::Operand, offset, smallvec![Operand::reads(self.reg(base))]),
         }
     }
 

@@ -11,15 +11,23 @@
 use std::ops::Range;
 
 use pfscript_grammar::Span;
+use smallvec::{SmallVec, smallvec};
 
 use super::inst::{AluOp, Cond, Size, Width};
-use super::regs::{R0, Reg};
+use super::regs::Reg;
 use crate::catalog::helpers::Helper;
 use crate::ir::inst::MapAddrOf;
 
 /// A virtual register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct VReg(pub u32);
+
+impl VReg {
+    /// Its place in a table of all registers.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// A block of a [`VCode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -121,10 +129,13 @@ pub enum VOp {
         /// Bytes added to it.
         offset: i32,
     },
-    /// A helper call. Operands: the arguments (in r1, r2, ...), dst (def, in r0) if it is wanted.
+    /// A helper call. Operands: the arguments (in r1, r2, ...) unless they are loaded right before it,
+    /// dst (def, in r0) if it is wanted.
     Call {
         /// Which helper.
         helper: Helper,
+        /// The arguments, if register allocation need not know of them.
+        loads: Loads,
     },
     /// `dst = a cond b` as 0 or 1. Operands: a, b unless `imm` stands for it, dst (def, before the
     /// others are read).
@@ -155,6 +166,34 @@ pub enum VOp {
     },
 }
 
+/// Some of [`VCode::loads`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loads {
+    start: u32,
+    count: u32,
+}
+
+impl Loads {
+    /// Those from `start` to `end`.
+    pub fn between(start: usize, end: usize) -> Self {
+        Self { start: start as u32, count: (end - start) as u32 }
+    }
+
+    /// Their places in the table.
+    pub fn range(self) -> Range<usize> {
+        self.start as usize..(self.start + self.count) as usize
+    }
+}
+
+/// A constant or fixed address for an argument. Its register is free: the call spoils it.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// Where it goes.
+    pub to: Reg,
+    /// What loads it: an operation whose only operand is its result.
+    pub op: VOp,
+}
+
 /// Where an operand must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Constraint {
@@ -163,7 +202,7 @@ pub enum Constraint {
     /// In this register.
     Fixed(Reg),
     /// In the register of the operand of this index.
-    SameAs(usize),
+    SameAs(u8),
 }
 
 /// What happens to an operand, and when.
@@ -220,13 +259,16 @@ impl Operand {
     }
 }
 
+/// The operands of an instruction; only calls have more than three.
+pub type Operands = SmallVec<[Operand; 3]>;
+
 /// An instruction.
 #[derive(Clone, Debug)]
 pub struct VInst {
     /// What it does.
     pub op: VOp,
     /// Its operands, in the order that `op` documents.
-    pub operands: Vec<Operand>,
+    pub operands: Operands,
     /// The place in the script that it comes from.
     pub span: Span,
 }
@@ -244,11 +286,10 @@ impl VInst {
         Self { op: VOp::Entry, operands: params.iter().enumerate().filter_map(given).collect(), span }
     }
 
-    /// A helper call.
-    pub fn call(helper: Helper, args: &[VReg], result: Option<VReg>, span: Span) -> Self {
-        let args = args.iter().enumerate().map(|(index, &arg)| Operand::reads_in(arg, Reg::argument(index)));
-        let result = result.map(|result| Operand::writes_in(result, R0));
-        Self { op: VOp::Call { helper }, operands: args.chain(result).collect(), span }
+    /// A copy of all of a register.
+    pub fn mov(from: VReg, to: VReg, span: Span) -> Self {
+        let op = VOp::Mov { width: Width::W64 };
+        Self { op, operands: smallvec![Operand::reads(from), Operand::writes(to)], span }
     }
 }
 
@@ -281,6 +322,8 @@ pub struct VCode {
     pub insts: Vec<VInst>,
     /// All blocks.
     pub blocks: Vec<VBlockData>,
+    /// What calls load.
+    pub loads: Vec<Load>,
     /// All blocks in the order of emission, the entry first.
     pub layout: Vec<VBlock>,
     /// Virtual registers are numbered from 0 to this.

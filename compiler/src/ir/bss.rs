@@ -1,6 +1,8 @@
 //! What lies in the object's `.bss` section: counters of what is lost, the start of tracing, the
 //! tallies of what was retired from maps, and a stretch of zeros that new map elements are made from.
 
+use rustc_hash::FxHashMap;
+
 use crate::manifest::{Counter, CounterKind, MapRef};
 
 /// The layout of `.bss`, growing as programs need things in it.
@@ -11,6 +13,7 @@ pub struct Bss {
     /// The counters.
     pub counters: Vec<Counter>,
     tallies: Vec<(MapRef, u32)>,
+    offsets: FxHashMap<CounterKind, u32>,
     zeros: Option<(u32, u32)>,
     size: u32,
 }
@@ -30,11 +33,12 @@ impl Bss {
 
     /// Offset of the counter of `what`.
     pub fn counter(&mut self, what: CounterKind) -> u32 {
-        if let Some(known) = self.counters.iter().find(|counter| counter.what == what) {
-            return known.offset;
+        if let Some(&known) = self.offsets.get(&what) {
+            return known;
         }
         let offset = self.reserve(8);
         self.counters.push(Counter { offset, what });
+        self.offsets.insert(what, offset);
         offset
     }
 

@@ -6,10 +6,12 @@
 
 use cranelift_entity::{PrimaryMap, SecondaryMap};
 use pfscript_grammar::Span;
+use rustc_hash::FxHashMap;
 
 use super::entities::{Block, Inst, Value, Variable};
 use super::function::{Function, Type};
-use super::inst::{BinaryOp, BlockCall, CmpOp, InstData};
+use super::inst::{BlockCall, InstData};
+use super::operators::{BinaryOp, CmpOp};
 use crate::catalog::helpers::Helper;
 
 /// A function under construction. Instructions go to the end of the current block.
@@ -19,11 +21,12 @@ pub struct FunctionBuilder {
     span: Span,
     variables: PrimaryMap<Variable, Type>,
     states: SecondaryMap<Block, BlockState>,
+    /// The value of each variable at the end of blocks, as far as they are built.
+    definitions: FxHashMap<(Variable, Block), Value>,
 }
 
 #[derive(Clone, Default)]
 struct BlockState {
-    definitions: Vec<(Variable, Value)>,
     predecessors: Vec<(Block, Inst)>,
     /// Parameters made before all predecessors were known.
     incomplete: Vec<Variable>,
@@ -44,8 +47,14 @@ impl FunctionBuilder {
 
     fn of(func: Function) -> Self {
         let current = func.entry();
-        let mut builder =
-            Self { func, current, span: Span::default(), variables: PrimaryMap::new(), states: SecondaryMap::new() };
+        let mut builder = Self {
+            func,
+            current,
+            span: Span::default(),
+            variables: PrimaryMap::new(),
+            states: SecondaryMap::new(),
+            definitions: FxHashMap::default(),
+        };
         builder.seal(current);
         builder
     }
@@ -160,7 +169,7 @@ impl FunctionBuilder {
     pub fn seal(&mut self, block: Block) {
         self.states[block].is_sealed = true;
         for variable in std::mem::take(&mut self.states[block].incomplete) {
-            self.add_arguments(block, variable);
+            self.complete(variable, vec![block]);
         }
     }
 
@@ -180,33 +189,55 @@ impl FunctionBuilder {
     }
 
     fn define_in(&mut self, block: Block, variable: Variable, value: Value) {
-        let definitions = &mut self.states[block].definitions;
-        match definitions.iter_mut().find(|(defined, _)| *defined == variable) {
-            Some((_, present)) => *present = value,
-            None => definitions.push((variable, value)),
-        }
+        self.definitions.insert((variable, block), value);
     }
 
     fn value_in(&mut self, block: Block, variable: Variable) -> Value {
-        let state = &self.states[block];
-        if let Some(&(_, value)) = state.definitions.iter().find(|(defined, _)| *defined == variable) {
-            return value;
-        }
-        let value = match (state.is_sealed, state.predecessors.as_slice()) {
-            (true, &[(only, _)]) => self.value_in(only, variable),
-            (true, []) => self.zero_at_start_of(block, variable),
-            (is_sealed, _) => {
-                let param = self.func.append_param(block, self.variables[variable]);
-                // Defined before the predecessors are asked: that ends the recursion of loops.
-                self.define_in(block, variable, param);
-                match is_sealed {
-                    true => self.add_arguments(block, variable),
-                    false => self.states[block].incomplete.push(variable),
+        let mut incomplete = Vec::new();
+        let value = self.value_or_param(block, variable, &mut incomplete);
+        self.complete(variable, incomplete);
+        value
+    }
+
+    /// Brings arguments along to the variable's new parameters of `blocks`, and to those that this
+    /// asks for in its turn. Not by recursion: scripts of any length must not overflow the stack.
+    fn complete(&mut self, variable: Variable, mut blocks: Vec<Block>) {
+        while let Some(block) = blocks.pop() {
+            let mut predecessors = self.states[block].predecessors.clone();
+            predecessors.dedup(); // a branch whose two sides meet at once is one predecessor
+            for (from, inst) in predecessors {
+                let value = self.value_or_param(from, variable, &mut blocks);
+                for call in self.func.insts[inst].data.successors_mut().filter(|call| call.block == block) {
+                    call.args.push(value);
                 }
-                param
+            }
+        }
+    }
+
+    /// The variable's value at the end of `block`: that of the next definition on the only way to
+    /// it, or else a parameter of the block where ways meet; those still lack their arguments.
+    fn value_or_param(&mut self, block: Block, variable: Variable, incomplete: &mut Vec<Block>) -> Value {
+        let mut path = vec![block];
+        let value = loop {
+            let at = path[path.len() - 1];
+            if let Some(&value) = self.definitions.get(&(variable, at)) {
+                break value;
+            }
+            match (self.states[at].is_sealed, self.states[at].predecessors.as_slice()) {
+                (true, &[(only, _)]) => path.push(only),
+                (true, []) => break self.zero_at_start_of(at, variable),
+                (is_sealed, _) => {
+                    match is_sealed {
+                        true => incomplete.push(at),
+                        false => self.states[at].incomplete.push(variable),
+                    }
+                    break self.func.append_param(at, self.variables[variable]);
+                }
             }
         };
-        self.define_in(block, variable, value);
+        for at in path {
+            self.define_in(at, variable, value);
+        }
         value
     }
 
@@ -216,16 +247,5 @@ impl FunctionBuilder {
         let inst = self.func.make_inst(InstData::Iconst { imm: 0 }, Some(self.variables[variable]), self.span);
         self.func.blocks[block].insts.insert(0, inst);
         self.func.insts[inst].result.expect("made with a result")
-    }
-
-    fn add_arguments(&mut self, block: Block, variable: Variable) {
-        let mut predecessors = self.states[block].predecessors.clone();
-        predecessors.dedup(); // a branch whose two sides meet at once is one predecessor
-        for (from, inst) in predecessors {
-            let value = self.value_in(from, variable);
-            for call in self.func.insts[inst].data.successors_mut().filter(|call| call.block == block) {
-                call.args.push(value);
-            }
-        }
     }
 }

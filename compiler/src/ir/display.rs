@@ -4,7 +4,8 @@ use std::fmt::{self, Display, Formatter};
 
 use super::entities::{Block, Inst, Value};
 use super::function::{Function, Module, Tables, Type};
-use super::inst::{BinaryOp, BlockCall, CmpOp, InstData, MapAddrOf};
+use super::inst::{BlockCall, InstData, MapAddrOf};
+use super::operators::{BinaryOp, CmpOp};
 use crate::manifest::{EVENTS_MAP, MapRef, STACKS_MAP, STAGE_MAP};
 
 /// A function together with its tables, which know the maps' names.

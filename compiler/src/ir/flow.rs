@@ -1,20 +1,27 @@
 //! The control flow graph: predecessors, reverse post-order, dominators.
+//!
+//! A function keeps what was found until its control flow changes (see [`Function::flow`]).
+
+use std::cell::OnceCell;
+use std::ops::Range;
 
 use cranelift_entity::SecondaryMap;
+use cranelift_entity::packed_option::PackedOption;
 
 use super::entities::Block;
 use super::function::Function;
 
 /// Facts about the control flow of a function, true until a terminator changes.
+#[derive(Debug)]
 pub struct ControlFlow {
     /// Reachable blocks, each before its successors but for back edges.
     pub reverse_post_order: Vec<Block>,
-    /// Reachable predecessors, one entry for each edge.
-    pub predecessors: SecondaryMap<Block, Vec<Block>>,
     position: SecondaryMap<Block, Option<u32>>,
-    immediate_dominator: SecondaryMap<Block, Option<Block>>,
-    /// First and last moment of each block in a walk of the dominator tree.
-    tree_times: SecondaryMap<Block, (u32, u32)>,
+    /// The predecessors of all blocks, block after block, and where those of each are.
+    predecessors: Vec<Block>,
+    predecessors_of: SecondaryMap<Block, Range<u32>>,
+    /// Made when first asked for.
+    dominators: OnceCell<DominatorTree>,
 }
 
 impl ControlFlow {
@@ -22,23 +29,12 @@ impl ControlFlow {
     pub fn of(func: &Function) -> Self {
         let reverse_post_order = reverse_post_order(func);
         let mut position = SecondaryMap::new();
-        let mut predecessors: SecondaryMap<Block, Vec<Block>> = SecondaryMap::new();
+        position.resize(func.blocks.len());
         for (index, &block) in reverse_post_order.iter().enumerate() {
             position[block] = Some(index as u32);
-            for successor in func.terminator(block).successors() {
-                predecessors[successor.block].push(block);
-            }
         }
-        let mut flow = Self {
-            reverse_post_order,
-            predecessors,
-            position,
-            immediate_dominator: SecondaryMap::new(),
-            tree_times: SecondaryMap::new(),
-        };
-        flow.compute_dominators();
-        flow.number_dominator_tree();
-        flow
+        let (predecessors, predecessors_of) = predecessors(func, &reverse_post_order);
+        Self { reverse_post_order, position, predecessors, predecessors_of, dominators: OnceCell::new() }
     }
 
     /// Whether a path from the entry leads to `block`.
@@ -46,76 +42,49 @@ impl ControlFlow {
         self.position[block].is_some()
     }
 
+    /// Whether the edge leads back to where the block comes from, or to the block itself.
+    pub fn is_back_edge(&self, from: Block, to: Block) -> bool {
+        self.position[to] <= self.position[from]
+    }
+
+    /// Reachable predecessors, one entry for each edge.
+    pub fn predecessors(&self, block: Block) -> &[Block] {
+        let Range { start, end } = self.predecessors_of[block];
+        &self.predecessors[start as usize..end as usize]
+    }
+
     /// The closest block that every path to `block` passes; none for the entry.
     pub fn immediate_dominator(&self, block: Block) -> Option<Block> {
-        self.immediate_dominator[block].filter(|&dominator| dominator != block)
+        self.dominators().immediate[block].expand().filter(|&dominator| dominator != block)
     }
 
     /// Whether every path to `block` passes `dominator`; each block dominates itself.
     pub fn dominates(&self, dominator: Block, block: Block) -> bool {
-        let ((outer_first, outer_last), (first, last)) = (self.tree_times[dominator], self.tree_times[block]);
+        let times = &self.dominators().times;
+        let ((outer_first, outer_last), (first, last)) = (times[dominator], times[block]);
         self.is_reachable(dominator) && self.is_reachable(block) && outer_first <= first && last <= outer_last
     }
 
-    /// Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm".
-    fn compute_dominators(&mut self) {
-        let entry = self.reverse_post_order[0];
-        self.immediate_dominator[entry] = Some(entry);
-        let mut changed = true;
-        while changed {
-            changed = false;
-            for index in 1..self.reverse_post_order.len() {
-                let block = self.reverse_post_order[index];
-                let dominator = self.common_dominator_of_predecessors(block);
-                changed |= self.immediate_dominator[block] != dominator;
-                self.immediate_dominator[block] = dominator;
-            }
-        }
+    /// Whether in reverse post-order all that `dominator` dominates comes before `block`.
+    pub fn is_left_behind(&self, dominator: Block, block: Block) -> bool {
+        self.position[block] > Some(self.dominators().last[dominator])
     }
 
-    /// With the times of a depth-first walk of the tree, `dominates` is two comparisons.
-    fn number_dominator_tree(&mut self) {
-        let mut children: SecondaryMap<Block, Vec<Block>> = SecondaryMap::new();
-        for &block in &self.reverse_post_order[1..] {
-            if let Some(parent) = self.immediate_dominator[block] {
-                children[parent].push(block);
-            }
-        }
-        let mut time = 0;
-        let mut stack = vec![(self.reverse_post_order[0], false)];
-        while let Some((block, is_done)) = stack.pop() {
-            time += 1;
-            if is_done {
-                self.tree_times[block].1 = time;
-                continue;
-            }
-            self.tree_times[block].0 = time;
-            stack.push((block, true));
-            stack.extend(children[block].iter().map(|&child| (child, false)));
-        }
+    /// Whether both are of the same graph.
+    pub fn is_same_graph(&self, other: &Self) -> bool {
+        let same_predecessors = |&block: &Block| self.predecessors(block) == other.predecessors(block);
+        self.reverse_post_order == other.reverse_post_order && self.reverse_post_order.iter().all(same_predecessors)
     }
 
-    fn common_dominator_of_predecessors(&self, block: Block) -> Option<Block> {
-        let known = |&&pred: &&Block| self.immediate_dominator[pred].is_some();
-        self.predecessors[block].iter().filter(known).copied().reduce(|a, b| self.intersect(a, b))
-    }
-
-    fn intersect(&self, mut a: Block, mut b: Block) -> Block {
-        while a != b {
-            while self.position[a] > self.position[b] {
-                a = self.immediate_dominator[a].expect("a processed block has a dominator");
-            }
-            while self.position[b] > self.position[a] {
-                b = self.immediate_dominator[b].expect("a processed block has a dominator");
-            }
-        }
-        a
+    fn dominators(&self) -> &DominatorTree {
+        self.dominators.get_or_init(|| DominatorTree::of(self))
     }
 }
 
 /// Depth first without recursion: scripts of any length must not overflow the stack.
 fn reverse_post_order(func: &Function) -> Vec<Block> {
     let mut visited: SecondaryMap<Block, bool> = SecondaryMap::new();
+    visited.resize(func.blocks.len());
     let mut post_order = Vec::with_capacity(func.layout.len());
     let mut stack = vec![(func.entry(), false)];
     while let Some((block, is_done)) = stack.pop() {
@@ -133,4 +102,114 @@ fn reverse_post_order(func: &Function) -> Vec<Block> {
     }
     post_order.reverse();
     post_order
+}
+
+/// Counts the predecessors of each block, which tells where its part of the list begins, and then
+/// fills the list.
+fn predecessors(func: &Function, blocks: &[Block]) -> (Vec<Block>, SecondaryMap<Block, Range<u32>>) {
+    let mut ranges: SecondaryMap<Block, Range<u32>> = SecondaryMap::new();
+    ranges.resize(func.blocks.len());
+    for call in blocks.iter().flat_map(|&block| func.terminator(block).successors()) {
+        ranges[call.block].end += 1;
+    }
+    let mut edges = 0;
+    for &block in blocks {
+        let count = ranges[block].end;
+        ranges[block] = edges..edges;
+        edges += count;
+    }
+    let mut list = vec![func.entry(); edges as usize];
+    for &block in blocks {
+        for call in func.terminator(block).successors() {
+            let range = &mut ranges[call.block];
+            list[range.end as usize] = block;
+            range.end += 1;
+        }
+    }
+    (list, ranges)
+}
+
+#[derive(Debug)]
+struct DominatorTree {
+    /// The parent of each block; the entry's is itself.
+    immediate: SecondaryMap<Block, PackedOption<Block>>,
+    /// First and last moment of each block in a walk of the tree: with these `dominates` is two
+    /// comparisons.
+    times: SecondaryMap<Block, (u32, u32)>,
+    /// The last position of what each block dominates.
+    last: SecondaryMap<Block, u32>,
+}
+
+impl DominatorTree {
+    /// Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm".
+    fn of(flow: &ControlFlow) -> Self {
+        let (&entry, others) = flow.reverse_post_order.split_first().expect("the entry is reachable");
+        let mut tree = Self { immediate: SecondaryMap::new(), times: SecondaryMap::new(), last: SecondaryMap::new() };
+        tree.immediate[entry] = entry.into();
+        let mut changed = true;
+        while changed {
+            changed = false;
+            for &block in others {
+                let dominator = tree.common_dominator_of_predecessors(flow, block);
+                changed |= tree.immediate[block] != dominator;
+                tree.immediate[block] = dominator;
+            }
+        }
+        tree.number(entry, others);
+        tree.note_last_positions(&flow.reverse_post_order);
+        tree
+    }
+
+    fn note_last_positions(&mut self, blocks: &[Block]) {
+        for (position, &block) in blocks.iter().enumerate().rev() {
+            let last = self.last[block].max(position as u32);
+            let parent = self.immediate[block].expect("a reachable block has a dominator");
+            self.last[block] = last;
+            self.last[parent] = self.last[parent].max(last);
+        }
+    }
+
+    fn common_dominator_of_predecessors(&self, flow: &ControlFlow, block: Block) -> PackedOption<Block> {
+        let known = |&&pred: &&Block| self.immediate[pred].is_some();
+        let preds = flow.predecessors(block).iter().filter(known).copied();
+        preds.reduce(|a, b| self.intersect(flow, a, b)).into()
+    }
+
+    fn intersect(&self, flow: &ControlFlow, mut a: Block, mut b: Block) -> Block {
+        while a != b {
+            while flow.position[a] > flow.position[b] {
+                a = self.immediate[a].expect("a processed block has a dominator");
+            }
+            while flow.position[b] > flow.position[a] {
+                b = self.immediate[b].expect("a processed block has a dominator");
+            }
+        }
+        a
+    }
+
+    /// Walks the tree. The children of a block are a list: the first, and of each the next.
+    fn number(&mut self, entry: Block, others: &[Block]) {
+        let mut first: SecondaryMap<Block, PackedOption<Block>> = SecondaryMap::new();
+        let mut next: SecondaryMap<Block, PackedOption<Block>> = SecondaryMap::new();
+        for &block in others {
+            let parent = self.immediate[block].expect("a reachable block has a dominator");
+            next[block] = std::mem::replace(&mut first[parent], block.into());
+        }
+        let (mut time, mut path) = (1, vec![entry]);
+        self.times[entry].0 = time;
+        while let Some(&block) = path.last() {
+            time += 1;
+            match first[block].take() {
+                Some(child) => {
+                    first[block] = next[child];
+                    self.times[child].0 = time;
+                    path.push(child);
+                }
+                None => {
+                    self.times[block].1 = time;
+                    path.pop();
+                }
+            }
+        }
+    }
 }

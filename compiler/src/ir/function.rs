@@ -1,11 +1,17 @@
 //! Functions and modules: the tables that the handles index.
 
+use std::cell::OnceCell;
+use std::rc::Rc;
+
 use cranelift_entity::PrimaryMap;
 use pfscript_grammar::Span;
+use rustc_hash::FxHashSet;
 
 use super::bss::Bss;
 use super::entities::{Block, Inst, StackSlot, Value};
-use super::inst::{BinaryOp, InstData};
+use super::flow::ControlFlow;
+use super::inst::InstData;
+use super::operators::BinaryOp;
 use crate::manifest::{Action, DataType, MapInfo, MapKind, MapRef, MapValue, RecordLayout};
 
 /// The type of an SSA value.
@@ -86,6 +92,7 @@ pub struct Function {
     pub is_callback: bool,
     /// How many more of its records may be staged: each takes some instructions more.
     pub stageable: u32,
+    flow: OnceCell<Rc<ControlFlow>>,
 }
 
 /// What the helper gives a callback for each element of a map, behind the map itself.
@@ -137,9 +144,9 @@ pub struct Tables {
     /// How many values of a key a per-CPU map holds; 0 when no program wants to know.
     pub possible_cpus: u32,
     /// Maps to which nothing is done but small positive additions and deletions.
-    pub growing: Vec<MapRef>,
+    pub growing: FxHashSet<MapRef>,
     /// Maps from which something is removed: by `delete` or `clear`.
-    pub shrinking: Vec<MapRef>,
+    pub shrinking: FxHashSet<MapRef>,
 }
 
 /// Additions below this make a map a growing one.
@@ -217,6 +224,7 @@ impl Function {
             layout: Vec::new(),
             is_callback: false,
             stageable: 0,
+            flow: OnceCell::new(),
         };
         let entry = func.append_block();
         func.append_param(entry, Type::Ptr);
@@ -248,6 +256,16 @@ impl Function {
     /// The context pointer of a program. A callback finds it in its frame.
     pub fn context(&self) -> Value {
         self.blocks[self.entry()].params[0]
+    }
+
+    /// The control flow, looked at once and kept until it changes.
+    pub fn flow(&self) -> Rc<ControlFlow> {
+        self.flow.get_or_init(|| Rc::new(ControlFlow::of(self))).clone()
+    }
+
+    /// To be called by whoever changes where a terminator leads; `verify` finds out who forgets it.
+    pub fn flow_changes(&mut self) {
+        self.flow.take();
     }
 
     /// Adds an empty block at the end of the layout.

@@ -1,97 +1,9 @@
 //! The instructions.
 
 use super::entities::{Block, StackSlot, Value};
+use super::operators::{BinaryOp, CmpOp};
 use crate::catalog::helpers::Helper;
 use crate::manifest::{MapRef, Member};
-
-/// Arithmetic on two 64-bit integers; all of it wraps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum BinaryOp {
-    /// Addition.
-    Add,
-    /// Subtraction.
-    Sub,
-    /// Multiplication, low half.
-    Mul,
-    /// Unsigned division; by zero gives 0.
-    Udiv,
-    /// Signed division toward zero; by zero gives 0.
-    Sdiv,
-    /// Unsigned remainder; by zero gives the dividend.
-    Urem,
-    /// Signed remainder with the dividend's sign; by zero gives the dividend.
-    Srem,
-    /// Bitwise and.
-    And,
-    /// Bitwise or.
-    Or,
-    /// Bitwise exclusive or.
-    Xor,
-    /// Shift left; the count is taken modulo 64.
-    Shl,
-    /// Shift right, zeros in; the count is taken modulo 64.
-    Lshr,
-    /// Shift right, sign in; the count is taken modulo 64.
-    Ashr,
-}
-
-/// A comparison of two 64-bit integers; its value is 0 or 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CmpOp {
-    /// Equal.
-    Eq,
-    /// Not equal.
-    Ne,
-    /// Signed less than.
-    Slt,
-    /// Signed less than or equal.
-    Sle,
-    /// Signed greater than.
-    Sgt,
-    /// Signed greater than or equal.
-    Sge,
-    /// Unsigned less than.
-    Ult,
-    /// Unsigned less than or equal.
-    Ule,
-    /// Unsigned greater than.
-    Ugt,
-    /// Unsigned greater than or equal.
-    Uge,
-}
-
-impl CmpOp {
-    /// The comparison that holds exactly when `self` does not.
-    pub fn inverse(self) -> Self {
-        match self {
-            Self::Eq => Self::Ne,
-            Self::Ne => Self::Eq,
-            Self::Slt => Self::Sge,
-            Self::Sle => Self::Sgt,
-            Self::Sgt => Self::Sle,
-            Self::Sge => Self::Slt,
-            Self::Ult => Self::Uge,
-            Self::Ule => Self::Ugt,
-            Self::Ugt => Self::Ule,
-            Self::Uge => Self::Ult,
-        }
-    }
-
-    /// The comparison that holds for `(b, a)` when `self` holds for `(a, b)`.
-    pub fn swapped(self) -> Self {
-        match self {
-            Self::Eq | Self::Ne => self,
-            Self::Slt => Self::Sgt,
-            Self::Sle => Self::Sge,
-            Self::Sgt => Self::Slt,
-            Self::Sge => Self::Sle,
-            Self::Ult => Self::Ugt,
-            Self::Ule => Self::Uge,
-            Self::Ugt => Self::Ult,
-            Self::Uge => Self::Ule,
-        }
-    }
-}
 
 /// A block and the arguments for its parameters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -418,133 +330,52 @@ impl InstData {
     /// Whether it may go when nobody wants its value: it changes nothing that anybody can see.
     pub fn is_removable(&self) -> bool {
         match self {
-            Self::Iconst { .. }
-            | Self::Binary { .. }
-            | Self::Extend { .. }
-            | Self::Icmp { .. }
-            | Self::Load { .. }
-            | Self::PtrAdd { .. }
-            | Self::StackAddr { .. }
-            | Self::MapAddr { .. }
-            | Self::CounterAddr { .. }
-            | Self::CallbackAddr { .. }
-            | Self::Comm
-            | Self::StringConst { .. }
-            | Self::LoadBytes { .. }
-            | Self::ReadInt { .. }
-            | Self::ReadStr { .. }
-            | Self::Tuple { .. }
-            | Self::Element { .. }
-            | Self::BytesEq { .. }
-            | Self::SlotLoad { .. }
-            | Self::MapLoad { .. }
-            | Self::MapAggregated { .. }
-            | Self::MapHasKey { .. } => true,
             Self::Call { helper, .. } => helper.info().is_removable,
-            _ => false,
+            _ => self.is_computation() || self.is_read(),
         }
     }
 
     /// Whether two of it with equal operands have equal values wherever they stand in one run.
     pub fn is_shareable(&self) -> bool {
         match self {
-            Self::Iconst { .. }
-            | Self::Binary { .. }
-            | Self::Extend { .. }
-            | Self::Icmp { .. }
-            | Self::PtrAdd { .. }
-            | Self::StackAddr { .. }
-            | Self::MapAddr { .. }
-            | Self::CounterAddr { .. }
-            | Self::CallbackAddr { .. }
-            | Self::Comm
-            | Self::StringConst { .. }
-            | Self::Tuple { .. }
-            | Self::Element { .. }
-            | Self::BytesEq { .. } => true,
             Self::Call { helper, .. } => helper.info().is_constant_in_a_run,
-            _ => false,
+            _ => self.is_computation(),
         }
     }
 
-    /// Calls `visit` with each operand, arguments of branches included.
-    pub fn for_each_operand(&self, mut visit: impl FnMut(Value)) {
-        self.clone().for_each_operand_mut(|value| visit(*value));
-    }
-
-    /// Calls `visit` with each operand, arguments of branches included, to be replaced.
-    pub fn for_each_operand_mut(&mut self, mut visit: impl FnMut(&mut Value)) {
-        match self {
+    /// Whether its value depends on its operands alone, or is the same throughout a run.
+    fn is_computation(&self) -> bool {
+        matches!(
+            self,
             Self::Iconst { .. }
-            | Self::StackAddr { .. }
-            | Self::MapAddr { .. }
-            | Self::CounterAddr { .. }
-            | Self::CallbackAddr { .. }
-            | Self::Comm
-            | Self::StringConst { .. }
-            | Self::SlotLoad { .. }
-            | Self::Return
-            | Self::Leave { .. } => {}
-            Self::Binary { args, .. } | Self::Icmp { args, .. } | Self::BytesEq { args, .. } => {
-                args.iter_mut().for_each(visit);
-            }
-            Self::PtrAdd { base, offset } => {
-                visit(base);
-                visit(offset);
-            }
-            Self::Extend { arg, .. } => visit(arg),
-            Self::Tuple { parts, .. } => parts.iter_mut().for_each(visit),
-            Self::Element { tuple, .. } => visit(tuple),
-            Self::Load { base, .. } | Self::LoadBytes { base, .. } => visit(base),
-            Self::ReadStr { addr, .. } | Self::ReadInt { addr, .. } => visit(addr),
-            Self::SlotStore { value, .. } => visit(value),
-            Self::FlushStage { arm } => visit(arm),
-            Self::Store { value, base, .. }
-            | Self::FetchAdd { value, base, .. }
-            | Self::AtomicAdd { value, base, .. }
-            | Self::StoreBytes { value, base, .. } => {
-                visit(value);
-                visit(base);
-            }
-            Self::Call { args, .. } => args.iter_mut().for_each(visit),
-            Self::MapLoad { key, .. }
-            | Self::MapAggregated { key, .. }
-            | Self::MapHasKey { key, .. }
-            | Self::MapDelete { key, .. } => {
-                key.iter_mut().for_each(visit);
-            }
-            Self::MapStore { key, value, .. }
-            | Self::MapFetchAdd { key, delta: value, .. }
-            | Self::MapAggregate { key, value, .. } => {
-                key.iter_mut().for_each(&mut visit);
-                visit(value);
-            }
-            Self::Output { fields, .. } => fields.iter_mut().for_each(visit),
-            Self::Jump { dest } => dest.args.iter_mut().for_each(visit),
-            Self::Brif { cond, then, otherwise } => {
-                visit(cond);
-                then.args.iter_mut().chain(&mut otherwise.args).for_each(visit);
-            }
-        }
+                | Self::Binary { .. }
+                | Self::Extend { .. }
+                | Self::Icmp { .. }
+                | Self::PtrAdd { .. }
+                | Self::StackAddr { .. }
+                | Self::MapAddr { .. }
+                | Self::CounterAddr { .. }
+                | Self::CallbackAddr { .. }
+                | Self::Comm
+                | Self::StringConst { .. }
+                | Self::Tuple { .. }
+                | Self::Element { .. }
+                | Self::BytesEq { .. }
+        )
     }
 
-    /// The blocks it may go to, in order.
-    pub fn successors(&self) -> impl Iterator<Item = &BlockCall> {
-        let (first, second) = match self {
-            Self::Jump { dest } => (Some(dest), None),
-            Self::Brif { then, otherwise, .. } => (Some(then), Some(otherwise)),
-            _ => (None, None),
-        };
-        first.into_iter().chain(second)
-    }
-
-    /// The blocks it may go to, in order, to be replaced.
-    pub fn successors_mut(&mut self) -> impl Iterator<Item = &mut BlockCall> {
-        let (first, second) = match self {
-            Self::Jump { dest } => (Some(dest), None),
-            Self::Brif { then, otherwise, .. } => (Some(then), Some(otherwise)),
-            _ => (None, None),
-        };
-        first.into_iter().chain(second)
+    /// Whether its value is what memory or a map holds at the moment, and reading is all it does.
+    fn is_read(&self) -> bool {
+        matches!(
+            self,
+            Self::Load { .. }
+                | Self::LoadBytes { .. }
+                | Self::ReadInt { .. }
+                | Self::ReadStr { .. }
+                | Self::SlotLoad { .. }
+                | Self::MapLoad { .. }
+                | Self::MapAggregated { .. }
+                | Self::MapHasKey { .. }
+        )
     }
 }

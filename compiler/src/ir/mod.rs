@@ -19,8 +19,11 @@ pub mod entities;
 pub mod flow;
 pub mod function;
 pub mod inst;
+pub mod operands;
+pub mod operators;
 pub mod verify;
 
 pub use entities::{Block, Inst, StackSlot, Value};
 pub use function::{Function, Module, Tables, Type};
-pub use inst::{BinaryOp, BlockCall, CmpOp, InstData};
+pub use inst::{BlockCall, InstData};
+pub use operators::{BinaryOp, CmpOp};

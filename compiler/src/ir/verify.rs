@@ -4,6 +4,7 @@
 //! - each block of the layout ends in a terminator and has no other;
 //! - a jump brings one argument of the right type for each parameter of its block;
 //! - the entry block has no predecessor;
+//! - the control flow that the function keeps is that of its terminators;
 //! - each value is defined once, and its definition dominates each use;
 //! - operands have the types that their instruction wants;
 //! - on the lower level no instruction of the upper level is left.
@@ -33,8 +34,11 @@ pub fn verify(func: &Function, level: Level) -> Result<(), String> {
         verify_block_shape(func, block)?;
     }
     let flow = ControlFlow::of(func);
-    if !flow.predecessors[func.entry()].is_empty() {
+    if !flow.predecessors(func.entry()).is_empty() {
         return Err("the entry block has a predecessor".into());
+    }
+    if !func.flow().is_same_graph(&flow) {
+        return Err("the control flow has changed without a word".into());
     }
     let verifier = Verifier { func, flow, level, position: positions(func) };
     verifier.layout_is_whole()?;

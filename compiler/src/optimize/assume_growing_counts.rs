@@ -4,13 +4,13 @@
 //! delete. It takes 2⁴⁷ such additions to one element before it wraps: at a hundred million a
 //! second that is sixteen days without a pause, and the count has lost its meaning long before.
 
-use crate::ir::flow::ControlFlow;
 use crate::ir::{CmpOp, Function, InstData, Tables};
 
 /// Folds `count > 0` to 1.
 pub fn assume_growing_counts(func: &mut Function, tables: &mut Tables) {
-    for block in ControlFlow::of(func).reverse_post_order {
-        for inst in func.blocks[block].insts.clone() {
+    for &block in &func.flow().reverse_post_order {
+        for index in 0..func.blocks[block].insts.len() {
+            let inst = func.blocks[block].insts[index];
             if let InstData::Icmp { op: CmpOp::Sgt | CmpOp::Ne, args: [value, zero] } = func.insts[inst].data
                 && func.constant(zero) == Some(0)
                 && tables.is_growing_count(func, value)

@@ -17,7 +17,7 @@ use crate::ir::{BinaryOp, Block, BlockCall, CmpOp, Function, Inst, InstData, Tab
 
 /// Rewrites divisions by constants.
 pub fn divide_by_constant(func: &mut Function, tables: &mut Tables) {
-    let flow = ControlFlow::of(func);
+    let flow = func.flow();
     for &block in &flow.reverse_post_order {
         for inst in func.blocks[block].insts.clone() {
             if let Some((value, divisor, sides)) = remainder_branch(func, inst)
@@ -48,7 +48,7 @@ fn is_not_negative(func: &Function, flow: &ControlFlow, tables: &Tables, block: 
     if tables.is_growing_count(func, value) {
         return true;
     }
-    let &[pred] = flow.predecessors[block].as_slice() else { return false };
+    let &[pred] = flow.predecessors(block) else { return false };
     match func.terminator(pred) {
         InstData::Brif { cond, then, .. } if then.block == block => match func.def(*cond) {
             Some(&InstData::Icmp { op: CmpOp::Sgt, args: [tested, zero] }) => {
@@ -90,6 +90,7 @@ fn branch_on_multiple(
     let bits = rewrite.constant(i64::from(quotient_bits(odd)));
     let cond = rewrite.binary(BinaryOp::Lshr, product, bits);
     func.insts[before].data = InstData::Brif { cond, then: other, otherwise: multiple };
+    func.flow_changes();
 }
 
 /// The t with (2⁶³ - 1) / d < 2ᵗ <= (2⁶⁴ - 1) / d + 1.

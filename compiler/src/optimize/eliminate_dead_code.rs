@@ -3,7 +3,7 @@
 
 use cranelift_entity::EntitySet;
 
-use super::fold_constants::remove_unreachable;
+use super::rewrite::remove_unreachable;
 use crate::ir::function::ValueDef;
 use crate::ir::{Function, InstData, Value};
 

@@ -2,39 +2,111 @@
 //! identities (`x + 0`, `x * 1`), branches on constants, and block parameters that are always
 //! given the same value. The evaluator is `arithmetic`, so folding never changes a value.
 
+use std::rc::Rc;
+
+use cranelift_entity::EntitySet;
+
 use super::rewrite::Replacements;
 use crate::arithmetic;
 use crate::ir::flow::ControlFlow;
+use crate::ir::function::ValueDef;
 use crate::ir::{BinaryOp, Block, BlockCall, CmpOp, Function, Inst, InstData, Value};
 
-/// Folds until nothing changes any more: each round either folds a branch or parameter, of which
-/// there are finitely many, or is the last.
+/// Folds until nothing changes any more. One walk is enough but for loops: what comes into a block
+/// from behind is known only at the end of a walk.
 pub fn fold_constants(func: &mut Function) {
     loop {
-        fold_instructions(func);
-        let folded = fold_branches(func);
-        if !drop_constant_params(func) && !folded {
+        let walk = Walk::over(func);
+        if !walk.has_constant_params(func) {
             return;
         }
     }
 }
 
-fn fold_instructions(func: &mut Function) {
-    let mut replacements = Replacements::new();
-    for block in ControlFlow::of(func).reverse_post_order {
-        for inst in func.blocks[block].insts.clone() {
-            func.insts[inst].data.for_each_operand_mut(|operand| *operand = replacements.of(*operand));
+/// One walk over the blocks in the order in which they run, so that everything about a value is
+/// known before it is used; blocks that no folded branch leads to are left out.
+struct Walk {
+    flow: Rc<ControlFlow>,
+    reached: EntitySet<Block>,
+    replacements: Replacements,
+    /// Blocks with parameters that are reached from behind.
+    heads: Vec<Block>,
+}
+
+impl Walk {
+    fn over(func: &mut Function) -> Self {
+        let flow = func.flow();
+        let mut walk = Self {
+            flow: flow.clone(),
+            reached: EntitySet::new(),
+            replacements: Replacements::new(),
+            heads: Vec::new(),
+        };
+        walk.reached.insert(func.entry());
+        for &block in &flow.reverse_post_order {
+            if walk.reached.contains(block) {
+                walk.drop_constant_params(func, block);
+                walk.fold_instructions(func, block);
+                walk.fold_branch(func, block);
+            }
+        }
+        func.layout.retain(|&block| walk.reached.contains(block));
+        walk
+    }
+
+    /// Whether another walk would drop parameters.
+    fn has_constant_params(&self, func: &Function) -> bool {
+        let flow = func.flow();
+        let is_constant = |block: Block, index| {
+            only_argument(func, flow.predecessors(block), block, index, &self.replacements).is_some()
+        };
+        let heads = self.heads.iter().filter(|&&head| flow.is_reachable(head));
+        heads.copied().any(|head| (0..func.blocks[head].params.len()).any(|index| is_constant(head, index)))
+    }
+
+    /// Drops the parameters that every jump gives the same value, or themselves.
+    fn drop_constant_params(&mut self, func: &mut Function, block: Block) {
+        if func.blocks[block].params.is_empty() {
+            return;
+        }
+        let flow = self.flow.clone();
+        let is_possible = |&&pred: &&Block| self.reached.contains(pred) || flow.is_back_edge(pred, block);
+        let preds: Vec<Block> = flow.predecessors(block).iter().filter(is_possible).copied().collect();
+        for index in (0..func.blocks[block].params.len()).rev() {
+            if let Some(value) = only_argument(func, &preds, block, index, &self.replacements) {
+                self.replacements.replace(func.blocks[block].params[index], value);
+                remove_param(func, flow.predecessors(block), block, index);
+            }
+        }
+        if !func.blocks[block].params.is_empty() && preds.iter().any(|&pred| flow.is_back_edge(pred, block)) {
+            self.heads.push(block);
+        }
+    }
+
+    fn fold_instructions(&mut self, func: &mut Function, block: Block) {
+        for index in 0..func.blocks[block].insts.len() {
+            let inst = func.blocks[block].insts[index];
+            self.replacements.apply_to(func, inst);
             match folded(func, inst) {
                 None => {}
                 Some(Folded::To(data)) => func.insts[inst].data = data,
                 Some(Folded::Same(value)) => {
                     let result = func.insts[inst].result.expect("only instructions with a value fold to another");
-                    replacements.replace(result, value);
+                    self.replacements.replace(result, value);
                 }
             }
         }
     }
-    replacements.apply(func);
+
+    /// Turns a branch on a constant, or whose sides agree, into a jump.
+    fn fold_branch(&mut self, func: &mut Function, block: Block) {
+        let last = *func.blocks[block].insts.last().expect("every block ends in a terminator");
+        if let Some(terminator) = folded_branch(func, &func.insts[last].data) {
+            func.insts[last].data = terminator;
+            func.flow_changes();
+        }
+        self.reached.extend(func.insts[last].data.successors().map(|call| call.block));
+    }
 }
 
 enum Folded {
@@ -100,23 +172,6 @@ fn folded_comparison(func: &Function, op: CmpOp, value: Value, number: i64) -> O
     }
 }
 
-/// Turns branches on constants, and branches whose sides agree, into jumps.
-fn fold_branches(func: &mut Function) -> bool {
-    let mut changed = false;
-    for index in 0..func.layout.len() {
-        let block = func.layout[index];
-        let Some(&last) = func.blocks[block].insts.last() else { continue };
-        if let Some(terminator) = folded_branch(func, &func.insts[last].data) {
-            func.insts[last].data = terminator;
-            changed = true;
-        }
-    }
-    if changed {
-        remove_unreachable(func);
-    }
-    changed
-}
-
 fn folded_branch(func: &Function, terminator: &InstData) -> Option<InstData> {
     let InstData::Brif { cond, then, otherwise } = terminator else { return None };
     if let Some(number) = func.constant(*cond) {
@@ -140,40 +195,17 @@ fn branch(cond: Value, then: &BlockCall, otherwise: &BlockCall) -> InstData {
     InstData::Brif { cond, then: then.clone(), otherwise: otherwise.clone() }
 }
 
-/// Takes blocks that no path reaches out of the layout.
-pub fn remove_unreachable(func: &mut Function) {
-    let flow = ControlFlow::of(func);
-    func.layout.retain(|&block| flow.is_reachable(block));
-}
-
-/// Drops block parameters that every jump gives the same value, or themselves.
-fn drop_constant_params(func: &mut Function) -> bool {
-    let flow = ControlFlow::of(func);
-    let mut replacements = Replacements::new();
-    for &block in &flow.reverse_post_order[1..] {
-        for index in (0..func.blocks[block].params.len()).rev() {
-            if let Some(value) = only_argument(func, &flow, block, index, &replacements) {
-                let param = func.blocks[block].params[index];
-                replacements.replace(param, value);
-                remove_param(func, &flow, block, index);
-            }
-        }
-    }
-    let changed = !replacements.is_empty();
-    replacements.apply(func);
-    changed
-}
-
+/// The value that all jumps give a parameter of `block`, or the parameter itself.
 fn only_argument(
     func: &Function,
-    flow: &ControlFlow,
+    predecessors: &[Block],
     block: Block,
     index: usize,
     replacements: &Replacements,
 ) -> Option<Value> {
     let param = func.blocks[block].params[index];
     let mut only = None;
-    for &pred in &flow.predecessors[block] {
+    for &pred in predecessors {
         for call in func.terminator(pred).successors().filter(|call| call.block == block) {
             let value = replacements.of(call.args[index]);
             if value != param && *only.get_or_insert(value) != value {
@@ -184,14 +216,15 @@ fn only_argument(
     only
 }
 
-fn remove_param(func: &mut Function, flow: &ControlFlow, block: Block, index: usize) {
+fn remove_param(func: &mut Function, predecessors: &[Block], block: Block, index: usize) {
     func.blocks[block].params.remove(index);
-    for (position, &param) in func.blocks[block].params.clone().iter().enumerate() {
-        func.values[param].def = crate::ir::function::ValueDef::Param(block, position);
+    for (position, &param) in func.blocks[block].params.iter().enumerate() {
+        func.values[param].def = ValueDef::Param(block, position);
     }
-    let mut predecessors = flow.predecessors[block].clone();
-    predecessors.dedup();
-    for pred in predecessors {
+    for (place, &pred) in predecessors.iter().enumerate() {
+        if predecessors[..place].last() == Some(&pred) {
+            continue; // both sides of its branch come here
+        }
         let last = *func.blocks[pred].insts.last().expect("every block ends in a terminator");
         for call in func.insts[last].data.successors_mut().filter(|call| call.block == block) {
             call.args.remove(index);

@@ -16,23 +16,22 @@ use crate::manifest::MapRef;
 
 /// Forwards along the control flow.
 pub fn forward_map_values(func: &mut Function) {
-    let flow = ControlFlow::of(func);
+    let flow = func.flow();
     let mut at_end: SecondaryMap<Block, Option<Known>> = SecondaryMap::new();
     let mut replacements = Replacements::new();
     for &block in &flow.reverse_post_order {
         let mut known = at_start(&flow, &at_end, block);
         for inst in func.blocks[block].insts.clone() {
-            func.insts[inst].data.for_each_operand_mut(|operand| *operand = replacements.of(*operand));
+            replacements.apply_to(func, inst);
             known.step(func, inst, &mut replacements);
         }
         at_end[block] = Some(known);
     }
-    replacements.apply(func);
 }
 
 /// What all predecessors agree on; nothing when one of them comes later, as in a loop.
 fn at_start(flow: &ControlFlow, at_end: &SecondaryMap<Block, Option<Known>>, block: Block) -> Known {
-    let mut preds = flow.predecessors[block].iter().map(|&pred| at_end[pred].as_ref());
+    let mut preds = flow.predecessors(block).iter().map(|&pred| at_end[pred].as_ref());
     let Some(Some(first)) = preds.next() else { return Known::default() };
     preds.try_fold(first.clone(), |common, pred| Some(common.intersect(pred?))).unwrap_or_default()
 }

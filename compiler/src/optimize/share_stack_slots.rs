@@ -17,7 +17,7 @@ pub fn share_stack_slots(func: &mut Function) {
     if func.slots.is_empty() {
         return;
     }
-    let flow = ControlFlow::of(func);
+    let flow = func.flow();
     let lives = lives(func, &flow);
     let colours = colour(func, &conflicts(func, &lives));
     rename(func, &colours);
@@ -109,7 +109,7 @@ impl Trace {
             if block == birth || std::mem::replace(&mut self.note(block).from_start, true) {
                 continue;
             }
-            for &pred in &flow.predecessors[block] {
+            for &pred in flow.predecessors(block) {
                 self.note(pred).to_end = true;
                 pending.push(pred);
             }

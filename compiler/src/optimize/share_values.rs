@@ -2,37 +2,38 @@
 //! one's value. Helpers whose answer cannot change in one run (`get_current_pid_tgid`) count as
 //! computations, so `pid` written twice is one call.
 
-use std::collections::HashMap;
-
-use super::rewrite::Replacements;
-use crate::ir::flow::ControlFlow;
+use super::rewrite::{Noted, Replacements};
 use crate::ir::function::Type;
-use crate::ir::{Block, Function, InstData, Value};
+use crate::ir::{Block, Function, Inst, InstData, Value};
 
 /// Shares values along the dominator tree.
 pub fn share_values(func: &mut Function) {
-    let flow = ControlFlow::of(func);
-    let mut replacements = Replacements::new();
-    let mut seen: HashMap<(InstData, Type), Vec<(Block, Value)>> = HashMap::new();
+    let flow = func.flow();
+    let mut sharing = Sharing { seen: Noted::new(flow.clone()), replacements: Replacements::new() };
     for &block in &flow.reverse_post_order {
-        let mut kept = Vec::with_capacity(func.blocks[block].insts.len());
-        for inst in func.blocks[block].insts.clone() {
-            func.insts[inst].data.for_each_operand_mut(|operand| *operand = replacements.of(*operand));
-            let node = &func.insts[inst];
-            let (Some(result), true) = (node.result, node.data.is_shareable()) else {
-                kept.push(inst);
-                continue;
-            };
-            let places = seen.entry((node.data.clone(), func.ty(result))).or_default();
-            match places.iter().find(|(earlier, _)| flow.dominates(*earlier, block)) {
-                Some(&(_, value)) => replacements.replace(result, value),
-                None => {
-                    places.push((block, result));
-                    kept.push(inst);
-                }
-            }
-        }
-        func.blocks[block].insts = kept;
+        let mut insts = std::mem::take(&mut func.blocks[block].insts);
+        insts.retain(|&inst| !sharing.is_shared(func, block, inst));
+        func.blocks[block].insts = insts;
     }
-    replacements.apply(func);
+}
+
+struct Sharing {
+    seen: Noted<(InstData, Type), Value>,
+    replacements: Replacements,
+}
+
+impl Sharing {
+    /// Whether an earlier instruction serves as well; what is seen for the first time is noted.
+    fn is_shared(&mut self, func: &mut Function, block: Block, inst: Inst) -> bool {
+        self.replacements.apply_to(func, inst);
+        let node = &func.insts[inst];
+        let (Some(result), true) = (node.result, node.data.is_shareable()) else { return false };
+        let key = (node.data.clone(), func.ty(result));
+        if let Some(&value) = self.seen.find(&key, block).next() {
+            self.replacements.replace(result, value);
+            return true;
+        }
+        self.seen.note(key, block, result);
+        false
+    }
 }

@@ -1,30 +1,30 @@
 //! Joins a block to the one that alone jumps to it, and jumps past blocks that only jump on.
 
-use super::fold_constants::remove_unreachable;
-use super::rewrite::Replacements;
+use cranelift_entity::EntitySet;
+
+use super::rewrite::{Replacements, remove_unreachable};
 use crate::ir::flow::ControlFlow;
-use crate::ir::{Block, BlockCall, Function, InstData};
+use crate::ir::{Block, BlockCall, Function, InstData, Value};
 
 /// Straightens the control flow; the layout becomes the reverse post-order.
 pub fn straighten_blocks(func: &mut Function) {
     skip_empty_blocks(func);
     remove_unreachable(func);
     join_chains(func);
-    func.layout = ControlFlow::of(func).reverse_post_order;
+    func.layout.clone_from(&func.flow().reverse_post_order);
 }
 
 /// A block without parameters that holds only a jump is passed by.
 fn skip_empty_blocks(func: &mut Function) {
     for index in 0..func.layout.len() {
-        let block = func.layout[index];
-        let last = *func.blocks[block].insts.last().expect("every block ends in a terminator");
-        let mut terminator = func.insts[last].data.clone();
-        for call in terminator.successors_mut() {
-            while let Some(onward) = passed_by(func, call) {
-                *call = onward;
+        let last = *func.blocks[func.layout[index]].insts.last().expect("every block ends in a terminator");
+        for side in 0..func.insts[last].data.successors().count() {
+            let passed_by = |func: &Function| passed_by(func, func.insts[last].data.successors().nth(side)?);
+            while let Some(onward) = passed_by(func) {
+                *func.insts[last].data.successors_mut().nth(side).expect("there are as many as before") = onward;
+                func.flow_changes();
             }
         }
-        func.insts[last].data = terminator;
     }
 }
 
@@ -40,31 +40,31 @@ fn passed_by(func: &Function, call: &BlockCall) -> Option<BlockCall> {
 }
 
 fn join_chains(func: &mut Function) {
-    let flow = ControlFlow::of(func);
+    let flow = func.flow();
     let mut replacements = Replacements::new();
-    let mut joined: Vec<Block> = Vec::new();
+    let mut joined = EntitySet::new();
     for &block in &flow.reverse_post_order {
-        if joined.contains(&block) {
+        if joined.contains(block) {
             continue;
         }
         while let Some((next, args)) = only_successor(func, &flow, block) {
-            for (param, arg) in func.blocks[next].params.clone().into_iter().zip(args) {
-                replacements.replace(param, arg);
-            }
+            let params = std::mem::take(&mut func.blocks[next].params);
+            params.into_iter().zip(args).for_each(|(param, arg)| replacements.replace(param, arg));
             func.blocks[block].insts.pop();
             let moved = std::mem::take(&mut func.blocks[next].insts);
             func.blocks[block].insts.extend(moved);
-            joined.push(next);
+            func.flow_changes();
+            joined.insert(next);
         }
     }
-    func.layout.retain(|block| !joined.contains(block));
+    func.layout.retain(|&block| !joined.contains(block));
     replacements.apply(func);
 }
 
 /// The block that `block` jumps to, when no other does.
-fn only_successor(func: &Function, flow: &ControlFlow, block: Block) -> Option<(Block, Vec<crate::ir::Value>)> {
+fn only_successor(func: &Function, flow: &ControlFlow, block: Block) -> Option<(Block, Vec<Value>)> {
     match func.terminator(block) {
-        InstData::Jump { dest } if flow.predecessors[dest.block].len() == 1 && dest.block != block => {
+        InstData::Jump { dest } if flow.predecessors(dest.block).len() == 1 && dest.block != block => {
             Some((dest.block, dest.args.clone()))
         }
         _ => None,

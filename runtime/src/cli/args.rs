@@ -50,6 +50,8 @@ pub struct Args {
     pub form: FormName,
     /// Where data goes; standard output when absent.
     pub output: Option<PathBuf>,
+    /// Where maps keyed by stacks are drawn.
+    pub flamegraph: Option<PathBuf>,
     /// What else is said.
     pub verbosity: Verbosity,
     /// When to stop, counted from the start of tracing.
@@ -92,9 +94,11 @@ fn understand(matches: &ArgMatches, params: &[ParamSpec]) -> Args {
         form: match text("format") {
             Some("json") => FormName::Json,
             Some("csv") => FormName::Csv,
+            Some("folded") => FormName::Folded,
             _ => FormName::Table,
         },
         output: path("output").filter(|path| path.as_os_str() != OsStr::new("-")),
+        flamegraph: path("flamegraph"),
         verbosity: match (matches.get_flag("quiet"), matches.get_flag("verbose")) {
             (true, _) => Verbosity::Quiet,
             (_, true) => Verbosity::Verbose,

@@ -40,7 +40,7 @@ pub fn options() -> Vec<Arg> {
         value("format", "FORM", "How data is laid out")
             .short('f')
             .default_value("table")
-            .value_parser(PossibleValuesParser::new(["table", "json", "csv"])),
+            .value_parser(PossibleValuesParser::new(["table", "json", "csv", "folded"])),
         value("output", "FILE", "Write data to FILE, made new or emptied")
             .short('o')
             .value_parser(value_parser!(PathBuf)),
@@ -48,6 +48,8 @@ pub fn options() -> Vec<Arg> {
             .num_args(0..=1)
             .require_equals(true)
             .default_missing_value(""),
+        value("flamegraph", "FILE", "Draw maps keyed by stacks as a flame graph (SVG), instead of printing them")
+            .value_parser(value_parser!(PathBuf)),
         value("duration", "TIME", "Stop after this time, such as 10s, 500ms or 2m").value_parser(parse_duration),
         value("max-events", "N", "Stop after N events").value_parser(value_parser!(u64).range(1..)),
         value("buffer-size", "BYTES", "Room for events on each CPU [default: 1M]").value_parser(parse_size),

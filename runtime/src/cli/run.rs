@@ -17,7 +17,9 @@ use crate::cli::status::StatusLine;
 use crate::cli::{complete, explain, list, options};
 use crate::failure::Failure;
 use crate::kernel::Kernel;
-use crate::output::{Destination, Output, Remark, Remarks, Verbosity};
+use crate::output::flame_graph::FlameGraph;
+use crate::output::folded::has_stacks;
+use crate::output::{Destination, FormName, Output, Remark, Remarks, Verbosity};
 use crate::session::{self, Settings};
 use crate::sys::page_size;
 use crate::top;
@@ -38,6 +40,8 @@ enum Stop {
     NoTop(String),
     /// There is no script.
     NoScript(NoScript),
+    /// Folded stacks are asked for of a script, named here, that has none.
+    NoStacks(String),
     /// The script is wrong.
     Script(Box<SourceFile>, Vec<Diagnostic>),
     /// The machine will not do it.
@@ -135,13 +139,20 @@ fn warn(source: &SourceFile, artifact: &Artifact, args: &Args) {
 }
 
 fn trace(source: &SourceFile, artifact: &Artifact, kernel: &Kernel, args: &Args) -> Result<u8, Stop> {
-    let shown = args.top.as_ref().map(|name| shown(&artifact.manifest, name)).transpose().map_err(Stop::NoTop)?;
+    let manifest = &artifact.manifest;
+    let folds = args.form == FormName::Folded || args.flamegraph.is_some();
+    if folds && !manifest.maps.iter().any(has_stacks) {
+        return Err(Stop::NoStacks(source.name().to_owned()));
+    }
+    let shown = args.top.as_ref().map(|name| shown(manifest, name)).transpose().map_err(Stop::NoTop)?;
     let to = match (&args.output, shown) {
         (None, Some(_)) => destination(Some(&PathBuf::from("/dev/null")))?,
         (output, _) => destination(output.as_ref())?,
     };
     let duplicate = to.duplicate().map_err(Stop::Unopened)?;
-    let mut output = Output::new(&artifact.manifest, args.form, to, remarks(args.verbosity));
+    let picture = args.flamegraph.as_ref().map(|file| Destination::file(file)).transpose().map_err(Stop::Unopened)?;
+    let picture = picture.map(|to| FlameGraph::new(manifest, to, source.name()));
+    let mut output = Output::new(manifest, args.form, to, remarks(args.verbosity)).with_picture(picture);
     let mut settings = Settings {
         duration: args.duration,
         max_events: args.max_events,
@@ -152,16 +163,15 @@ fn trace(source: &SourceFile, artifact: &Artifact, kernel: &Kernel, args: &Args)
     let code = match shown {
         None => session::run(artifact, kernel, settings, &mut output),
         Some(map) => {
-            let (mut top, until) = top::live(&artifact.manifest, map, !report::no_color(), &mut output);
-            settings.until = Some(Box::pin(until));
+            let (mut top, until) = top::live(manifest, map, !report::no_color(), &mut output, settings.until.take());
+            settings.until = Some(until);
             session::run(artifact, kernel, settings, &mut top)
         }
     };
-    match code {
-        // The kernel's convention: of an exit code eight bits are seen.
-        Ok(code) => Ok(code as u8),
-        Err(failure) => Err(Stop::Machine(Box::new(source.clone()), failure)),
-    }
+    let code = code.map_err(|failure| Stop::Machine(Box::new(source.clone()), failure))?;
+    output.finish().map_err(Stop::Unwritten)?;
+    // The kernel's convention: of an exit code eight bits are seen.
+    Ok(code as u8)
 }
 
 /// The map that `--top` shows, if there is a screen to show it on.
@@ -227,6 +237,11 @@ impl Stop {
             Self::NoCode(message) | Self::NoTop(message) => said(&message, &[], WRONG_COMMAND_LINE),
             Self::NoScript(NoScript::Unreadable { message, help }) => said(&message, &help, WRONG_COMMAND_LINE),
             Self::NoScript(NoScript::Unusable(message)) => said(&message, &[], WRONG_SCRIPT),
+            Self::NoStacks(name) => {
+                let message = format!("{name} has no map keyed by stacks, which is what is folded and drawn");
+                let help = "count by stack, as in @faults[comm, ustack, kstack] = count(), or see faults-by-stack";
+                said(&message, &[help.to_owned()], WRONG_COMMAND_LINE)
+            }
             Self::Script(source, diagnostics) => {
                 report::diagnostics(&source, &diagnostics);
                 WRONG_SCRIPT

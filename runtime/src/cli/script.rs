@@ -11,15 +11,21 @@ use crate::cli::scan::ScriptRef;
 
 /// The scripts that are part of the binary: name and text. The first is run when none is named.
 pub const BUILT_IN: &[(&str, &str)] = &[
-    ("pagefault", include_str!("../../../scripts/pagefault.pf")),
-    ("minor-major", include_str!("../../../scripts/minor-major.pf")),
-    ("faults-per-second", include_str!("../../../scripts/faults-per-second.pf")),
-    ("faults-by-comm", include_str!("../../../scripts/faults-by-comm.pf")),
-    ("page-cache", include_str!("../../../scripts/page-cache.pf")),
-    ("off-cpu", include_str!("../../../scripts/off-cpu.pf")),
-    ("oom-kills", include_str!("../../../scripts/oom-kills.pf")),
-    ("run-queue", include_str!("../../../scripts/run-queue.pf")),
-    ("syscalls", include_str!("../../../scripts/syscalls.pf")),
+    ("pagefault", include_str!("../../scripts/pagefault.pf")),
+    ("minor-major", include_str!("../../scripts/minor-major.pf")),
+    ("faults-per-second", include_str!("../../scripts/faults-per-second.pf")),
+    ("faults-by-comm", include_str!("../../scripts/faults-by-comm.pf")),
+    ("faults-by-access", include_str!("../../scripts/faults-by-access.pf")),
+    ("faults-by-file", include_str!("../../scripts/faults-by-file.pf")),
+    ("faults-by-stack", include_str!("../../scripts/faults-by-stack.pf")),
+    ("fault-latency", include_str!("../../scripts/fault-latency.pf")),
+    ("exec-faults", include_str!("../../scripts/exec-faults.pf")),
+    ("rss-growth", include_str!("../../scripts/rss-growth.pf")),
+    ("page-cache", include_str!("../../scripts/page-cache.pf")),
+    ("oom-kills", include_str!("../../scripts/oom-kills.pf")),
+    ("off-cpu", include_str!("../../scripts/off-cpu.pf")),
+    ("run-queue", include_str!("../../scripts/run-queue.pf")),
+    ("syscalls", include_str!("../../scripts/syscalls.pf")),
 ];
 
 /// Why there is no script to work on.

@@ -2,12 +2,10 @@
 
 use std::io::Write;
 
-/// Columns of the longest bar, of the labels and of the counts as in bpftrace, where they fit.
+/// Columns of a label, of a count and of the longest bar, where labels and counts are not too long.
+const LABEL: usize = 16;
+const COUNT: usize = 8;
 const BAR: usize = 52;
-const LABELS: usize = 16;
-const COUNTS: usize = 8;
-/// A line has no more columns than this.
-const LINE: usize = 80;
 
 /// One row of a histogram.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,17 +99,20 @@ impl Linear {
     }
 }
 
-/// Appends a line with a bar for each bucket; the counts shown are divided by `div`.
+/// Appends a line with a bar for each bucket; the counts shown are divided by `div`. Long labels and
+/// counts take room from the bars: no line has more than 79 columns.
 pub fn push_bars(out: &mut Vec<u8>, buckets: &[Bucket], div: u64) {
+    let shown = |bucket: &Bucket| (bucket.count / div.max(1)).to_string();
+    let widest = |of: &dyn Fn(&Bucket) -> usize| buckets.iter().map(of).max().unwrap_or(0);
+    let label_width = widest(&|bucket| bucket.label.len()).max(LABEL);
+    let count_width = (widest(&|bucket| shown(bucket).len()) + 1).max(COUNT);
+    // The longest label (44) and count (21) leave some.
+    let width = (LABEL + COUNT + BAR).saturating_sub(label_width + count_width);
     let most = buckets.iter().map(|bucket| bucket.count).max().unwrap_or(0).max(1);
-    let shown = |count: u64| (count / div.max(1)).to_string();
-    // Long labels and counts take of the bars: every line keeps its columns, and fits.
-    let labels = buckets.iter().map(|bucket| bucket.label.len() + 1).fold(LABELS, usize::max);
-    let counts = shown(most).len().max(COUNTS);
-    let bars = LINE.saturating_sub(labels + counts + " ||".len()).min(BAR);
-    for Bucket { label, count, .. } in buckets {
-        let bar = "@".repeat((u128::from(*count) * bars as u128 / u128::from(most)) as usize);
-        writeln!(out, "{label:<labels$}{:>counts$} |{bar:<bars$}|", shown(*count)).expect("a Vec takes everything");
+    for bucket in buckets {
+        let bar = "@".repeat((u128::from(bucket.count) * width as u128 / u128::from(most)) as usize);
+        let (label, count) = (&bucket.label, shown(bucket));
+        writeln!(out, "{label:<label_width$}{count:>count_width$} |{bar:<width$}|").expect("a Vec takes everything");
     }
 }
 
@@ -142,21 +143,6 @@ mod tests {
 [4, 8)                13 |@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@|
 ";
         assert_eq!(bars(&buckets), expected);
-    }
-
-    #[test]
-    fn long_labels_and_counts_take_of_the_bars() {
-        let wide =
-            lhist(&counts(4, [(1, 12_345_678_901), (2, 6_172_839_450)]), 1_000_000_000, 1_200_000_000, 100_000_000);
-        let expected = "\
-[1000000000, 1100000000) 12345678901 |@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@|
-[1100000000, 1200000000)  6172839450 |@@@@@@@@@@@@@@@@@@@@                     |
-";
-        assert_eq!(bars(&wide), expected);
-        assert!(expected.lines().all(|line| line.len() <= LINE));
-        let huge = [i64::MIN, i64::MAX].map(i128::from);
-        let huge = Bucket { label: format!("[{}, {})", huge[0], huge[1]), min: None, max: None, count: u64::MAX };
-        assert!(bars(&[huge]).starts_with("[-9223372036854775808, 9223372036854775807) 18446744073709551615 |@"));
     }
 
     #[test]
@@ -197,6 +183,20 @@ mod tests {
         let buckets = lhist(&counts(5, [(0, 1), (4, 1)]), 0, 3072 * 1024, 1024 * 1024);
         let labels: Vec<_> = buckets.iter().map(|bucket| bucket.label.as_str()).collect();
         assert_eq!(labels, ["(..., 0)", "[0, 1M)", "[1M, 2M)", "[2M, 3M)", "[3M, ...)"]);
+    }
+
+    #[test]
+    fn long_labels_and_counts_take_room_from_the_bars() {
+        let (million, billion) = (1_000_000, 1_000_000_000);
+        let steps = bars(&lhist(&counts(5, [(1, 1), (2, 2 * billion)]), million, 4 * million, million));
+        let expected = "\
+[1000000, 2000000)          1 |                                               |
+[2000000, 3000000) 2000000000 |@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@|
+";
+        assert_eq!(steps, expected);
+        let huge = bars(&lhist(&counts(4, [(1, u64::MAX)]), i64::MIN, i64::MIN + 2, 1));
+        assert_eq!(huge, format!("[{}, {}) {} |{}|\n", i64::MIN, i64::MIN + 1, u64::MAX, "@".repeat(11)));
+        assert_eq!(huge.len(), 80, "79 columns and the line's end");
     }
 
     #[test]

@@ -7,6 +7,8 @@
 pub mod context;
 pub mod csv;
 pub mod elements;
+pub mod flame_graph;
+pub mod folded;
 pub mod histogram;
 pub mod json;
 pub mod printf;
@@ -19,6 +21,7 @@ pub mod value;
 #[cfg(test)]
 pub(crate) mod sample;
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -32,6 +35,8 @@ use pfscript_compiler::manifest::{Action, Format, Manifest, MapInfo, MapRef, Rec
 use crate::datum::{Datum, decode};
 use crate::maps::{self, Row};
 use crate::output::context::Context;
+use crate::output::flame_graph::FlameGraph;
+use crate::output::folded::{Folded, has_stacks};
 use crate::output::summary::{Retired, Summary};
 use crate::sink::Sink;
 use crate::symbols::stacks::Stacks;
@@ -51,6 +56,8 @@ pub enum FormName {
     Json,
     /// Records with a header.
     Csv,
+    /// Maps keyed by stacks, a line for each stack.
+    Folded,
 }
 
 /// One way of laying out data. Everything is appended to `out`; nothing here can fail.
@@ -63,6 +70,14 @@ pub trait Form {
     fn time(&mut self, out: &mut Vec<u8>, text: &[u8]);
     /// A map's entries in order, numbers divided by `div`.
     fn map(&mut self, out: &mut Vec<u8>, info: &MapInfo, rows: &[Row], div: u64, context: &mut Context);
+    /// Whether it has a place for events and text.
+    fn takes_events(&self) -> bool {
+        true
+    }
+    /// Whether it has a place for this map.
+    fn takes_map(&self, _info: &MapInfo) -> bool {
+        true
+    }
     /// What sets the maps that are printed at exit off from the data before.
     fn before_exit_maps(&mut self, _out: &mut Vec<u8>) {}
 }
@@ -204,6 +219,11 @@ pub struct Output<'a> {
     buffer: Vec<u8>,
     to: Destination,
     remarks: Remarks,
+    picture: Option<FlameGraph>,
+    /// What is printed next is the first of the maps at exit.
+    at_exit_maps: bool,
+    /// What the form has no place for, so far.
+    left_out: BTreeSet<String>,
     tracing: Tracing,
     retired: Retired,
     summaries: Vec<Summary>,
@@ -225,6 +245,7 @@ impl<'a> Output<'a> {
             FormName::Table => Box::new(table::Table::new(&manifest.records)),
             FormName::Json => Box::new(json::Json::default()),
             FormName::Csv => Box::new(csv::Csv::new(&manifest.records)),
+            FormName::Folded => Box::new(Folded::new(manifest)),
         };
         Self {
             manifest,
@@ -236,12 +257,40 @@ impl<'a> Output<'a> {
             tracing: Tracing::default(),
             retired: Retired::default(),
             summaries: Vec::new(),
+            picture: None,
+            at_exit_maps: false,
+            left_out: BTreeSet::new(),
         }
+    }
+
+    /// Draws the maps that have stacks into `picture` instead of printing them.
+    #[must_use]
+    pub fn with_picture(self, picture: Option<FlameGraph>) -> Self {
+        Self { picture, ..self }
+    }
+
+    /// Finishes what is not written before everything is known: the picture.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn finish(mut self) -> io::Result<()> {
+        let Some(picture) = self.picture.take() else { return Ok(()) };
+        if picture.is_empty() {
+            self.warn("nothing was counted by stack: the flame graph is empty");
+        }
+        picture.draw()
     }
 
     /// Writes out what may not wait: each line on a terminal, a full buffer elsewhere.
     fn pass_on(&mut self) -> io::Result<()> {
         if self.to.terminal || self.buffer.len() >= BUFFER { self.write_out() } else { Ok(()) }
+    }
+
+    /// Says once of each thing that the form has no place for it.
+    fn leave_out(&mut self, what: String) {
+        if self.left_out.insert(what.clone()) {
+            self.warn(&format!("{what} is left out: this format is for maps keyed by stacks"));
+        }
     }
 
     fn write_out(&mut self) -> io::Result<()> {
@@ -272,6 +321,10 @@ impl<'a> Output<'a> {
 impl Sink for Output<'_> {
     fn record(&mut self, layout: usize, bytes: &[u8]) -> io::Result<()> {
         let report = Report::new(&self.manifest.records, layout, bytes);
+        if !self.form.takes_events() {
+            self.leave_out("what emit, printf and time report".to_owned());
+            return Ok(());
+        }
         match &report.layout.action {
             Action::Emit { .. } => self.form.event(&mut self.buffer, &report, &mut self.context),
             Action::Printf(_) => self.form.printf(&mut self.buffer, &report, &mut self.context),
@@ -294,8 +347,17 @@ impl Sink for Output<'_> {
     fn map(&mut self, map: MapRef, data: &MapData, top: Option<u64>, div: Option<u64>) -> io::Result<()> {
         let info = &self.manifest.maps[map.0 as usize];
         let rows = maps::entries(data, info)?;
-        let rows = top_rows(&rows, top);
-        self.form.map(&mut self.buffer, info, rows, div.unwrap_or(1).max(1), &mut self.context);
+        let (rows, div) = (top_rows(&rows, top), div.unwrap_or(1).max(1));
+        match &mut self.picture {
+            Some(picture) if has_stacks(info) => picture.add(info, rows, div, &mut self.context),
+            _ if !self.form.takes_map(info) => self.leave_out(format!("@{}", info.name)),
+            _ => {
+                if std::mem::take(&mut self.at_exit_maps) {
+                    self.form.before_exit_maps(&mut self.buffer);
+                }
+                self.form.map(&mut self.buffer, info, rows, div, &mut self.context);
+            }
+        }
         self.pass_on()
     }
 
@@ -334,7 +396,7 @@ impl Sink for Output<'_> {
     }
 
     fn remaining_maps(&mut self) {
-        self.form.before_exit_maps(&mut self.buffer);
+        self.at_exit_maps = true;
     }
 
     fn stacks(&mut self, map: Option<&MapData>) -> io::Result<()> {

@@ -18,6 +18,15 @@ pub struct Mapping {
     pub path: Rc<Path>,
 }
 
+impl Mapping {
+    /// What of it lies from `start` to `end`.
+    fn part(&self, start: u64, end: u64) -> Option<Self> {
+        let (start, end) = (start.max(self.start), end.min(self.end));
+        let part = || Self { start, end, offset: self.offset + (start - self.start), ..self.clone() };
+        (start < end).then(part)
+    }
+}
+
 /// The executable memory of a process, in order of its addresses, without overlaps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mappings(Vec<Mapping>);
@@ -34,11 +43,14 @@ impl Mappings {
         self.0.get(after).filter(|mapping| mapping.start <= address)
     }
 
-    /// Adds a mapping; what it covers of others is gone.
+    /// Adds a mapping; what it covers of others is gone, what is left of them stays. The linker maps
+    /// the whole of a library first, and then pieces of it over that.
     pub fn add(&mut self, mapping: Mapping) {
-        self.0.retain(|other| other.end <= mapping.start || mapping.end <= other.start);
-        let at = self.0.partition_point(|other| other.start < mapping.start);
-        self.0.insert(at, mapping);
+        let rest = |other: &Mapping| [other.part(0, mapping.start), other.part(mapping.end, u64::MAX)];
+        let mut mappings: Vec<_> = self.0.iter().flat_map(rest).flatten().collect();
+        let at = mappings.partition_point(|other| other.start < mapping.start);
+        mappings.insert(at, mapping);
+        self.0 = mappings;
     }
 
     /// Whether nothing is known.
@@ -91,14 +103,16 @@ damaged
     }
 
     #[test]
-    fn a_new_mapping_replaces_what_it_covers() {
-        let mapping = |start, end| Mapping { start, end, offset: 0, inode: 1, path: Path::new("/a").into() };
+    fn a_new_mapping_replaces_what_it_covers_and_no_more() {
+        let mapping = |start, end, offset| Mapping { start, end, offset, inode: 1, path: Path::new("/a").into() };
         let mut mappings = Mappings::default();
-        for (start, end) in [(30, 40), (10, 20), (20, 30), (15, 35)] {
-            mappings.add(mapping(start, end));
+        for (start, end) in [(10, 40), (20, 30), (35, 50), (50, 60)] {
+            mappings.add(mapping(start, end, 100));
         }
-        assert_eq!(mappings, Mappings(vec![mapping(15, 35)]));
-        mappings.add(mapping(5, 15));
-        assert_eq!(mappings.find(14), Some(&mapping(5, 15)));
+        let expected = [(10, 20, 100), (20, 30, 100), (30, 35, 120), (35, 50, 100), (50, 60, 100)];
+        let expected = Mappings(expected.map(|(start, end, offset)| mapping(start, end, offset)).to_vec());
+        assert_eq!(mappings, expected);
+        mappings.add(mapping(0, 60, 0));
+        assert_eq!(mappings, Mappings(vec![mapping(0, 60, 0)]));
     }
 }

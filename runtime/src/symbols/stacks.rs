@@ -1,6 +1,7 @@
 //! Stacks as programs report them: a number in the kernel's stack trace map, shown as names; and
 //! single addresses, which are shown by the name alone.
 
+use std::borrow::Cow;
 use std::io;
 
 use pfscript_compiler::manifest::{DataType, FieldPlace, Manifest, MapInfo, MapValue};
@@ -92,6 +93,15 @@ fn name_alone(frame: &Frame) -> Frame {
     frame[..end.unwrap_or(frame.len())].into()
 }
 
+/// What a frame is called where many are put together: the function, or else the file in brackets.
+pub fn label(frame: &str) -> Cow<'_, str> {
+    if !frame.starts_with("0x") {
+        return frame[..frame.rfind('+').unwrap_or(frame.len())].into();
+    }
+    let place = frame.split_once(' ').map_or("[unknown]", |(_, place)| place);
+    place.rsplit_once("+0x").map_or(place.into(), |(file, _)| format!("{file}]").into())
+}
+
 fn has_user_addresses(manifest: &Manifest) -> bool {
     let in_records = manifest.records.iter().flat_map(|record| &record.fields).any(|field| match &field.place {
         FieldPlace::At { ty, .. } => is_user_address(ty),
@@ -169,6 +179,15 @@ mod tests {
         assert_eq!(alone("V::operator+(int)+0"), "V::operator+(int)");
         assert_eq!(alone("0x10 [unknown]"), "0x10");
         assert_eq!(alone("0xffffffff81000000"), "0xffffffff81000000");
+    }
+
+    #[test]
+    fn labels_stand_without_places() {
+        assert_eq!(label("do_exit+12"), "do_exit");
+        assert_eq!(label("V::operator+(int)+0"), "V::operator+(int)");
+        assert_eq!(label("0x10 [unknown]"), "[unknown]");
+        assert_eq!(label("0xffffffff81000000"), "[unknown]");
+        assert_eq!(label("0x7f00 [libstdc++.so.6+0x1f]"), "[libstdc++.so.6]");
     }
 
     #[test]

@@ -25,6 +25,7 @@ use crate::maps;
 use crate::output::Report;
 use crate::output::context::Context;
 use crate::output::elements::{has_number, number};
+use crate::session::Until;
 use crate::sink::Sink;
 use crate::symbols::stacks::Stacks;
 use crate::sys::map::{OwnedMap, RawMap};
@@ -79,20 +80,31 @@ pub struct Top<'a> {
 /// A live view of the maps of `manifest`, `first` being shown first, and the sink for it, which
 /// passes on to `inner` what is to be printed.
 ///
-/// The future shows it until the user has seen enough, and gives the exit code.
+/// What the session is to wait for shows it until the user has seen enough, or until what was to be
+/// waited for anyway has come.
 pub fn live<'a>(
     manifest: &'a Manifest,
     first: MapRef,
     has_colors: bool,
     inner: &'a mut dyn Sink,
-) -> (Top<'a>, impl Future<Output = i32> + use<>) {
+    until: Option<Until>,
+) -> (Top<'a>, Until) {
     let maps: Vec<_> = maps(manifest).map(|(map, info)| (map, info.clone(), None)).collect();
     let shown = maps.iter().position(|(map, ..)| *map == first).unwrap_or(0);
     let view = View::new(maps.iter().map(|(_, info, _)| Table::new(info)).collect(), shown);
     let state = State { view, maps, context: Context::default(), began: None, screen: None };
     let state = Rc::new(RefCell::new(state));
-    let future = show(Rc::clone(&state), Styles::new(has_colors));
-    (Top { state, manifest, inner }, future)
+    let seen = show(Rc::clone(&state), Styles::new(has_colors));
+    let until: Until = match until {
+        None => Box::pin(seen),
+        Some(until) => Box::pin(async {
+            tokio::select! {
+                code = seen => code,
+                code = until => code,
+            }
+        }),
+    };
+    (Top { state, manifest, inner }, until)
 }
 
 /// Draws once a second and after each key, until one of them quits or the terminal is gone.

@@ -1,5 +1,5 @@
 ; software:page-faults:1
-; program t0_software in section perf_event: 95 instructions
+; program t0_software in section perf_event: 96 instructions
 ; every_power_of_two.pf:4: @n[pid]++;
    0: bf 18 00 00 00 00 00 00  r8 = r1
    1: 85 00 00 00 0e 00 00 00  call bpf_get_current_pid_tgid#14
@@ -13,7 +13,7 @@
    9: 07 02 00 00 e8 ff ff ff  r2 += -24
   10: 85 00 00 00 01 00 00 00  call bpf_map_lookup_elem#1
   11: bf 01 00 00 00 00 00 00  r1 = r0
-  12: 15 01 44 00 00 00 00 00  if r1 == 0x0 goto pc+68
+  12: 15 01 45 00 00 00 00 00  if r1 == 0x0 goto pc+69
   13: b7 00 00 00 01 00 00 00  r0 = 1
   14: db 01 00 00 01 00 00 00  r0 = atomic64_fetch_add((u64 *)(r1 +0), r0)
 ; every_power_of_two.pf:5: every 64 of @n[pid] { emit(pid, n = @n[pid]); }
@@ -42,14 +42,14 @@
   37: 0f 51 00 00 00 00 00 00  r1 += r5
   38: 79 a2 e8 ff 00 00 00 00  r2 = *(u64 *)(r10 -24)
   39: 7b 21 18 00 00 00 00 00  *(u64 *)(r1 +24) = r2
-  40: 79 a2 f0 ff 00 00 00 00  r2 = *(u64 *)(r10 -16)
-  41: 7b 21 20 00 00 00 00 00  *(u64 *)(r1 +32) = r2
-  42: 79 a2 f8 ff 00 00 00 00  r2 = *(u64 *)(r10 -8)
-  43: 7b 21 28 00 00 00 00 00  *(u64 *)(r1 +40) = r2
+  40: 79 a3 f0 ff 00 00 00 00  r3 = *(u64 *)(r10 -16)
+  41: 7b 31 20 00 00 00 00 00  *(u64 *)(r1 +32) = r3
+  42: 79 a4 f8 ff 00 00 00 00  r4 = *(u64 *)(r10 -8)
+  43: 7b 41 28 00 00 00 00 00  *(u64 *)(r1 +40) = r4
   44: 07 05 00 00 18 00 00 00  r5 += 24
   45: 7b 50 10 00 00 00 00 00  *(u64 *)(r0 +16) = r5
-  46: b7 01 00 00 ff ff ff ff  r1 = -1
-  47: db 10 00 00 00 00 00 00  lock *(u64 *)(r0 +0) += r1
+  46: b7 04 00 00 ff ff ff ff  r4 = -1
+  47: db 40 00 00 00 00 00 00  lock *(u64 *)(r0 +0) += r4
   48: 05 00 0b 00 00 00 00 00  goto pc+11
   49: b7 01 00 00 ff ff ff ff  r1 = -1
   50: db 10 00 00 00 00 00 00  lock *(u64 *)(r0 +0) += r1
@@ -84,22 +84,23 @@
   77: 18 00 00 00 10 00 00 00  r0 = map[.bss]+16
   78: 00 00 00 00 00 00 00 00
   79: b7 01 00 00 01 00 00 00  r1 = 1
-  80: 05 00 de ff 00 00 00 00  goto pc-34
+  80: db 10 00 00 00 00 00 00  lock *(u64 *)(r0 +0) += r1
+  81: 05 00 ea ff 00 00 00 00  goto pc-22
 ; every_power_of_two.pf:4: @n[pid]++;
-  81: 15 07 03 00 00 00 00 00  if r7 == 0x0 goto pc+3
-  82: 18 00 00 00 08 00 00 00  r0 = map[.bss]+8
-  83: 00 00 00 00 00 00 00 00
-  84: 05 00 fa ff 00 00 00 00  goto pc-6
-  85: 18 01 00 00 00 00 00 00  r1 = map[n]
-  86: 00 00 00 00 00 00 00 00
-  87: bf a2 00 00 00 00 00 00  r2 = r10
-  88: 07 02 00 00 e8 ff ff ff  r2 += -24
-  89: 18 03 00 00 00 00 00 00  r3 = map[.bss]+0
-  90: 00 00 00 00 00 00 00 00
-  91: b7 04 00 00 01 00 00 00  r4 = 1
-  92: 85 00 00 00 02 00 00 00  call bpf_map_update_elem#2
-  93: b7 07 00 00 01 00 00 00  r7 = 1
-  94: 05 00 a7 ff 00 00 00 00  goto pc-89
+  82: 15 07 03 00 00 00 00 00  if r7 == 0x0 goto pc+3
+  83: 18 00 00 00 08 00 00 00  r0 = map[.bss]+8
+  84: 00 00 00 00 00 00 00 00
+  85: 05 00 f9 ff 00 00 00 00  goto pc-7
+  86: 18 01 00 00 00 00 00 00  r1 = map[n]
+  87: 00 00 00 00 00 00 00 00
+  88: bf a2 00 00 00 00 00 00  r2 = r10
+  89: 07 02 00 00 e8 ff ff ff  r2 += -24
+  90: 18 03 00 00 00 00 00 00  r3 = map[.bss]+0
+  91: 00 00 00 00 00 00 00 00
+  92: b7 04 00 00 01 00 00 00  r4 = 1
+  93: 85 00 00 00 02 00 00 00  call bpf_map_update_elem#2
+  94: b7 07 00 00 01 00 00 00  r7 = 1
+  95: 05 00 a6 ff 00 00 00 00  goto pc-90
 
 ; flush, which sends what the others have staged
 ; program flush in section raw_tp/pfscript_flush: 40 instructions

@@ -4,19 +4,15 @@
 //! Only of maps from which the script never removes anything. The kernel may use a removed
 //! element's memory for another key at once, so an address is good for as long as its element is.
 
+use rustc_hash::FxHashSet;
+
 use super::Expander;
 use crate::catalog::helpers::Helper;
 use crate::ir::{Block, Function, InstData, Value};
 use crate::manifest::MapRef;
 
-/// An element whose address is known.
-pub(super) struct KnownElement {
-    map: MapRef,
-    key: Vec<Value>,
-    address: Address,
-    /// The block, as it was before expansion, behind whose end the address is known.
-    origin: Block,
-}
+/// A map and the parts of a key.
+pub(super) type ElementKey = (MapRef, Vec<Value>);
 
 /// The address of an element.
 #[derive(Clone, Copy)]
@@ -29,19 +25,19 @@ pub(super) enum Address {
 
 /// The maps of which a function may make elements.
 pub(super) struct Makers {
-    maps: Vec<MapRef>,
+    maps: FxHashSet<MapRef>,
     /// A loop over a map may make any.
     has_loops: bool,
 }
 
 impl Makers {
     pub(super) fn of(func: &Function, layout: &[Block]) -> Self {
-        let mut makers = Self { maps: Vec::new(), has_loops: false };
+        let mut makers = Self { maps: FxHashSet::default(), has_loops: false };
         for &inst in layout.iter().flat_map(|&block| &func.blocks[block].insts) {
             match func.insts[inst].data {
                 InstData::MapStore { map, .. }
                 | InstData::MapFetchAdd { map, .. }
-                | InstData::MapAggregate { map, .. } => makers.maps.push(map),
+                | InstData::MapAggregate { map, .. } => _ = makers.maps.insert(map),
                 InstData::Call { helper: Helper::ForEachMapElem, .. } => makers.has_loops = true,
                 _ => {}
             }
@@ -56,18 +52,16 @@ impl Makers {
 
 impl Expander<'_> {
     /// The address of the element, if a look-up on every path to here has given it.
-    pub(super) fn known(&self, map: MapRef, key: &[Value]) -> Option<Address> {
-        let is_here = |known: &&KnownElement| {
-            known.map == map && known.key == key && self.flow.dominates(known.origin, self.origin)
-        };
-        let addresses = self.elements.iter().filter(is_here).map(|known| known.address);
-        addresses.max_by_key(|address| matches!(address, Address::Found(_)))
+    pub(super) fn known(&mut self, map: MapRef, key: &[Value]) -> Option<Address> {
+        let element = (map, key.to_vec());
+        let addresses = self.elements.find(&element, self.origin);
+        addresses.copied().max_by_key(|address| matches!(address, Address::Found(_)))
     }
 
     /// Notes the address for those that come later.
     pub(super) fn note_element(&mut self, map: MapRef, key: &[Value], address: Address) {
         if self.tables.keeps_elements(map) {
-            self.elements.push(KnownElement { map, key: key.to_vec(), address, origin: self.origin });
+            self.elements.note((map, key.to_vec()), self.origin, address);
         }
     }
 }

@@ -12,23 +12,20 @@ mod known;
 mod records;
 mod stage;
 
-use std::collections::HashMap;
-
 use cranelift_entity::SecondaryMap;
 use pfscript_grammar::Span;
 
-use self::known::{KnownElement, Makers};
-use super::rewrite::Replacements;
+use self::known::{Address, ElementKey, Makers};
+use super::rewrite::{Noted, Replacements};
 use crate::catalog::helpers::Helper;
 use crate::ir::entities::StackSlot;
-use crate::ir::flow::ControlFlow;
 use crate::ir::function::Callback;
 use crate::ir::{Block, BlockCall, Function, Inst, InstData, Tables, Type, Value};
 use crate::manifest::{CounterKind, DataType, Member};
 
 /// Expands all upper-level instructions.
 pub fn expand(func: &mut Function, tables: &mut Tables) {
-    let flow = ControlFlow::of(func);
+    let flow = func.flow();
     let layout = std::mem::take(&mut func.layout);
     let destinations = bytes::destinations(func, &layout);
     let uses = {
@@ -43,21 +40,21 @@ pub fn expand(func: &mut Function, tables: &mut Tables) {
         tables,
         current,
         origin: current,
-        flow,
-        elements: Vec::new(),
+        elements: Noted::new(flow),
         makers,
         span: Span::default(),
         uses,
         destinations,
-        buffers: HashMap::new(),
+        buffers: SecondaryMap::new(),
         places: SecondaryMap::new(),
         replacements: Replacements::new(),
     };
     for block in layout {
         expander.block(block);
     }
-    let replacements = std::mem::take(&mut expander.replacements);
+    let replacements = expander.replacements;
     replacements.apply(func);
+    func.flow_changes();
 }
 
 struct Expander<'a> {
@@ -65,11 +62,10 @@ struct Expander<'a> {
     tables: &'a mut Tables,
     /// Where new instructions go.
     current: Block,
-    /// The block that is being expanded, and the control flow as it was before.
+    /// The block that is being expanded.
     origin: Block,
-    flow: ControlFlow,
-    /// Elements looked up so far.
-    elements: Vec<KnownElement>,
+    /// Elements looked up so far, in the blocks as they were before.
+    elements: Noted<ElementKey, Address>,
     /// What may make elements.
     makers: Makers,
     span: Span,
@@ -78,7 +74,7 @@ struct Expander<'a> {
     /// part.
     destinations: SecondaryMap<Value, Option<(Inst, usize)>>,
     /// The memory in which a record or key is built.
-    buffers: HashMap<Inst, StackSlot>,
+    buffers: SecondaryMap<Inst, Option<StackSlot>>,
     /// Where each string and tuple lies.
     places: SecondaryMap<Value, Option<Place>>,
     replacements: Replacements,
@@ -244,7 +240,7 @@ impl Expander<'_> {
     /// The memory in which the record or key of `inst` is built.
     fn buffer(&mut self, inst: Inst, size: u32) -> Place {
         let func = &mut *self.func;
-        let slot = *self.buffers.entry(inst).or_insert_with(|| func.create_slot(size));
+        let slot = *self.buffers[inst].get_or_insert_with(|| func.create_slot(size));
         Place { slot, offset: 0 }
     }
 

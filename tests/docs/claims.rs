@@ -3,27 +3,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-fn read(path: &Path) -> String {
-    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-/// Every document, below the root.
-fn documents() -> Vec<PathBuf> {
-    let docs = fs::read_dir(root().join("docs")).expect("docs is a folder");
-    let docs = docs.map(|entry| entry.expect("it can be listed").path()).filter(|path| is(path, "md"));
-    let others = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "grammar/README.md", "tests/README.md"];
-    others.iter().map(|name| root().join(name)).chain(docs).collect()
-}
-
-fn is(path: &Path, extension: &str) -> bool {
-    path.extension().is_some_and(|own| own == extension)
-}
+use crate::{documents, read, root, scripts};
 
 /// The targets of `[text](target)` that are in this tree.
 fn links(text: &str) -> impl Iterator<Item = &str> {
@@ -40,8 +21,7 @@ fn anchors(text: &str) -> impl Iterator<Item = String> {
     })
 }
 
-#[test]
-fn links_lead_somewhere() {
+pub fn links_lead_somewhere() {
     for document in documents() {
         let text = read(&document);
         for link in links(&text) {
@@ -55,23 +35,8 @@ fn links_lead_somewhere() {
     }
 }
 
-/// The examples of the language reference are scripts that this kernel can be asked to run.
-#[test]
-fn the_examples_of_the_reference_compile() {
-    let text = read(&root().join("grammar/README.md"));
-    let examples: Vec<_> =
-        text.split("```pfscript\n").skip(1).filter_map(|rest| rest.split_once("```")).map(|(code, _)| code).collect();
-    assert!(examples.len() > 10, "only {} examples were found", examples.len());
-    for example in examples {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pfscript"));
-        let checked = command.args(["--check", "-e", example]).output().expect("it can be run");
-        assert!(checked.status.success(), "{example}\n{}", String::from_utf8_lossy(&checked.stderr));
-    }
-}
-
 /// In a row of the code map, a name without a folder is in the folder of the one before it.
-#[test]
-fn the_code_map_names_what_is_there() {
+pub fn the_code_map_names_what_is_there() {
     let text = read(&root().join("ARCHITECTURE.md"));
     let mut crate_name = "";
     let mut named = 0;
@@ -92,8 +57,7 @@ fn the_code_map_names_what_is_there() {
 }
 
 /// The man page is made of the options that `--help` shows; `PFSCRIPT_BLESS=1` writes it anew.
-#[test]
-fn the_man_page_says_what_the_help_says() {
+pub fn the_man_page_says_what_the_help_says() {
     let path = root().join("docs/pfscript.1");
     let command = pfscript::cli::options::command(false, "the script", &[]);
     let mut page = Vec::new();
@@ -110,20 +74,17 @@ fn the_man_page_says_what_the_help_says() {
     assert!(read(&path) == page, "docs/pfscript.1 is out of date: PFSCRIPT_BLESS=1 cargo test --test docs writes it");
 }
 
-#[test]
-fn every_script_is_built_in_and_told_of() {
+pub fn every_script_is_built_in_and_told_of() {
     let readme = read(&root().join("README.md"));
     let built_in: Vec<_> = pfscript::cli::script::BUILT_IN.iter().map(|(name, _)| *name).collect();
-    let scripts = fs::read_dir(root().join("scripts")).expect("scripts is a folder");
-    for script in scripts.map(|entry| entry.expect("it can be listed").path()).filter(|path| is(path, "pf")) {
+    for script in scripts() {
         let name = script.file_stem().and_then(|name| name.to_str()).expect("a script has a name");
         assert!(built_in.contains(&name), "{name} is not built in");
         assert!(readme.contains(&format!("[{name}](scripts/{name}.pf)")), "README.md does not tell of {name}");
     }
 }
 
-#[test]
-fn the_readme_shows_pagefault_as_it_is() {
+pub fn the_readme_shows_pagefault_as_it_is() {
     let readme = read(&root().join("README.md"));
     let script = read(&root().join("scripts/pagefault.pf"));
     let code = script.lines().filter(|line| !line.starts_with('#')).map(|line| line.split("//").next().unwrap_or(line));
