@@ -36,6 +36,12 @@ impl Elements {
         key.chain(self.process.map(|_| "COMM".to_owned())).collect()
     }
 
+    /// How wide the columns are at least: as wide as in a table of events.
+    pub fn widths(&self) -> Vec<usize> {
+        let key = self.key.iter().map(|member| if let DataType::Int { .. } = member.ty { 7 } else { 16 });
+        key.chain(self.process.map(|_| 16)).collect()
+    }
+
     /// The element at `key` in these columns, all that is not plain text escaped.
     pub fn cells(&self, key: &[u8], context: &mut Context) -> Vec<String> {
         let parts: Vec<_> = self.key.iter().map(|member| decode::member(member, key)).collect();

@@ -19,6 +19,9 @@ use crate::output::text::columns;
 /// So many elements are named.
 const SHOWN: usize = 10;
 
+/// How wide the two numbers behind the key are at least.
+const NUMBERS: [usize; 2] = [10, 6];
+
 /// An element with what is shown of it.
 #[derive(Clone, Debug)]
 struct Element {
@@ -108,7 +111,7 @@ impl Summary {
         let lost = if is_complete { "nothing lost" } else { "not all of them, see below" };
         let mut text = format!("{total} {name} of {counted} in {seconds:.1} s, {lost}\n");
         if !self.greatest.is_empty() {
-            push_table(&mut text, &self.table());
+            push_table(&mut text, &self.table(), self.elements.widths());
         }
         text
     }
@@ -143,13 +146,15 @@ impl Summary {
 }
 
 /// Texts to the left, the two numbers at the end of each row to the right.
-fn push_table(text: &mut String, table: &[Vec<String>]) {
-    let width = |column: usize| table.iter().map(|row| columns(row[column].as_bytes())).max().unwrap_or(0);
-    let widths: Vec<_> = (0..table[0].len()).map(width).collect();
+fn push_table(text: &mut String, table: &[Vec<String>], mut widths: Vec<usize>) {
+    widths.extend(NUMBERS);
+    for (width, column) in widths.iter_mut().zip(0..) {
+        *width = table.iter().map(|row| columns(row[column].as_bytes())).fold(*width, usize::max);
+    }
     for row in table {
         for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
             let padding = " ".repeat(width - columns(cell.as_bytes()));
-            let gap = if column == 0 { "" } else { "  " };
+            let gap = if column == 0 { "" } else { " " };
             let (before, after) = if column + 2 >= row.len() { (padding.as_str(), "") } else { ("", padding.as_str()) };
             write!(text, "{gap}{before}{cell}{after}").expect("a String takes everything");
         }

@@ -129,18 +129,18 @@ fn listed(view: &View, lines: &[Line<'_>]) -> Vec<Column> {
     let table = view.table();
     let mut headings = table.elements.headings();
     headings.extend(["RATE/s".to_owned(), table.noun().to_uppercase()]);
-    let column = |(heading, order): (String, Order)| {
+    // Room to grow in, so that columns stay where they are.
+    let least = table.elements.widths().into_iter().chain([9, 9]);
+    let column = |((heading, order), least): ((String, Order), usize)| {
         let cells: Vec<_> = lines.iter().map(|line| cell(line, order)).collect();
         let is_sorted = order == view.order;
         let arrow = if view.is_reversed { "▴" } else { "▾" };
         let heading = if is_sorted { format!("{heading}{arrow}") } else { format!("{heading} ") };
         let widest = cells.iter().chain([&heading]).map(|cell| columns(cell.as_bytes())).max().unwrap_or(0);
         let is_number = !matches!(order, Order::Cell(_));
-        // Room to grow in, so that columns stay where they are.
-        let least = if is_number { 9 } else { 7 };
         Column { heading, cells, width: widest.max(least) as u16, is_number, order }
     };
-    headings.into_iter().zip(view.orders()).map(column).collect()
+    headings.into_iter().zip(view.orders()).zip(least).map(column).collect()
 }
 
 fn cell(line: &Line<'_>, order: Order) -> String {
@@ -204,10 +204,10 @@ mod tests {
         let expected = [
             "faults 112802, 100000/s  2 keys  for 3 s",
             "",
-            "PID      COMM       RATE/s▾    FAULTS",
-            "7        gcc         100000     112801                                       ▂▁█",
+            "PID      COMM                RATE/s▾    FAULTS",
+            "7        gcc                  100000     112801                              ▂▁█",
             // The cell behind a wide character is a blank here, and covered on a screen.
-            "9        日                0          1                                       █",
+            "9        日                         0          1                              █",
             "",
             KEYS,
         ];
@@ -219,9 +219,9 @@ mod tests {
         let mut view = view();
         (view.order, view.is_reversed) = (Order::Cell(0), true);
         let lines = drawn(&mut view, 80, 7);
-        assert_eq!(lines[2], "PID▴     COMM       RATE/s     FAULTS");
+        assert_eq!(lines[2], "PID▴     COMM                RATE/s     FAULTS");
         assert!(
-            lines[3].starts_with("9  ") && lines[4].ends_with("112801                                       ▂▁█"),
+            lines[3].starts_with("9  ") && lines[4].ends_with("112801                              ▂▁█"),
             "{lines:?}"
         );
     }
