@@ -92,7 +92,7 @@ pub fn manifest(program: &CheckedProgram, module: &Module, code: &Code) -> Manif
         counters: module.tables.bss.counters.clone(),
         start_time_offset: module.tables.bss.start_time,
         bss_size: module.tables.bss.size(),
-        has_stacks: module.tables.uses_stacks,
+        stack_depths: module.tables.stack_depths.clone(),
         flush: code.flush.as_ref().map(flush_program),
         notes: program.notes.clone(),
     }
@@ -125,7 +125,7 @@ pub fn object(source: &SourceFile, manifest: &Manifest, module: &Module, code: &
         callbacks: callbacks.map(|(func, bytecode)| CallbackCode { symbol: &func.name, bytecode }).collect(),
         maps: &manifest.maps,
         has_events: !manifest.records.is_empty(),
-        has_stacks: manifest.has_stacks,
+        stack_depths: &manifest.stack_depths,
         has_stage: manifest.flush.is_some(),
         bss_size: manifest.bss_size,
         source,

@@ -145,7 +145,7 @@ mod tests {
             callbacks: Vec::new(),
             maps: &maps,
             has_events: true,
-            has_stacks: false,
+            stack_depths: &std::collections::BTreeSet::new(),
             has_stage: false,
             bss_size: 16,
             source,

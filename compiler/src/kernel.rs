@@ -43,6 +43,12 @@ pub trait KernelInfo {
     /// Why they are not to be had.
     fn members(&self, structure: StructId) -> Result<Vec<StructMember>, Unavailable>;
 
+    /// The value of the constant `name` of one of the kernel's enumerations.
+    ///
+    /// # Errors
+    /// Why it is not to be had.
+    fn enumerator(&self, name: &str) -> Result<i128, Unavailable>;
+
     /// The address of what is called `name` in the kernel.
     ///
     /// # Errors
@@ -139,7 +145,16 @@ pub enum FieldKind {
     /// `__data_loc char[]`: a `u32` whose low half is the string's offset from the record's start
     /// and whose high half is its length.
     DataLoc,
-    /// Anything else (arrays of integers, structures): has a size and no value.
+    /// Integers side by side in the record itself.
+    IntArray {
+        /// Width of each in bytes: 1, 2, 4 or 8.
+        bytes: u8,
+        /// Whether they are sign-extended.
+        signed: bool,
+        /// How many.
+        len: u32,
+    },
+    /// Anything else (structures, arrays of them): has a size and no value.
     Opaque {
         /// Bytes.
         bytes: u32,
@@ -180,6 +195,15 @@ pub enum KernelType {
     /// `char name[len]` in place.
     CharArray {
         /// Bytes.
+        len: u32,
+    },
+    /// Any other array in place.
+    Array {
+        /// What its elements are.
+        element: Box<KernelType>,
+        /// Bytes from one to the next.
+        stride: u32,
+        /// How many there are.
         len: u32,
     },
     /// Anything else.

@@ -34,7 +34,7 @@ mod write_object;
 pub use artifact::{Alternatives, Artifact, Options};
 pub use catalog::codes::EXPLANATIONS;
 pub use catalog::probe_kinds::perf_events;
-pub use catalog::reference::reference;
+pub use catalog::reference::{names, reference};
 pub use check::params::declared_params;
 pub use dump::dump_bytecode;
 pub use kernel::KernelInfo;

@@ -2,6 +2,8 @@
 //!
 //! This is the one truth about layouts: lowering writes by it, the runtime reads by it.
 
+use std::collections::BTreeSet;
+
 use pfscript_grammar::Span;
 
 /// The description of an object.
@@ -20,8 +22,8 @@ pub struct Manifest {
     pub start_time_offset: Option<u32>,
     /// Size of `.bss` in bytes; 0 when the object has none.
     pub bss_size: u32,
-    /// Whether the object has a stack trace map.
-    pub has_stacks: bool,
+    /// The stack trace maps that the object has, by the depth of their stacks.
+    pub stack_depths: BTreeSet<u32>,
     /// The program that sends what is staged, when programs stage records: see [`Stage`]. It is a raw
     /// tracepoint's by its type, but is attached to nothing: the reader runs it on each CPU.
     pub flush: Option<Program>,
@@ -32,15 +34,18 @@ pub struct Manifest {
 /// The object's symbol for the perf event array that all records go through; absent from the
 /// object when [`Manifest::records`] is empty.
 pub const EVENTS_MAP: &str = "events";
-/// The object's symbol for the stack trace map (`BPF_MAP_TYPE_STACK_TRACE`, [`STACK_DEPTH`]
-/// addresses each); in the object when [`Manifest::has_stacks`].
-pub const STACKS_MAP: &str = "stacks";
+/// The object's symbol for the stack trace map (`BPF_MAP_TYPE_STACK_TRACE`) of stacks of so many
+/// addresses at most. Depths have maps of their own, so that stacks which only differ further out
+/// are one stack; in the object are those of [`Manifest::stack_depths`].
+pub fn stacks_map(depth: u32) -> String {
+    if depth == STACK_DEPTH { "stacks".into() } else { format!("stacks_{depth}") }
+}
 /// The object's symbol for the per-CPU array with each CPU's [`Stage`]; in the object when there is
 /// a [`Manifest::flush`].
 pub const STAGE_MAP: &str = "stage";
 /// The most frames of a stack.
 pub const STACK_DEPTH: u32 = 127;
-/// The most different stacks.
+/// The most different stacks of a map.
 pub const STACKS_MAX_ENTRIES: u32 = 16384;
 /// The section with the functions that programs have the kernel call.
 pub const CALLBACKS_SECTION: &str = ".text";
@@ -173,19 +178,43 @@ pub enum DataType {
         /// Bytes.
         len: u32,
     },
-    /// A kernel stack: an `i64`, the key of [`STACKS_MAP`], or negative when there is none. 8 bytes.
-    KernelStack,
+    /// A kernel stack: an `i64`, one more than its key in the [`stacks_map`] of its depth; 0 or
+    /// negative when there is none. 8 bytes.
+    KernelStack(StackShape),
     /// A user stack: as a kernel stack, then the process id (`u32`) and 4 bytes of zero. 16 bytes.
-    UserStack,
+    UserStack(StackShape),
     /// An address in the kernel (`u64`), shown as the function's name. 8 bytes.
     KernelSymbol,
     /// An address in a process: as a kernel symbol, then the process id (`u32`) and 4 bytes of zero.
     /// 16 bytes.
     UserSymbol,
+    /// The number of a user (`u64`), shown as the user's name. 8 bytes.
+    UserName,
     /// A moment (CLOCK_BOOTTIME, `u64` ns), shown by this `strftime` format. 8 bytes.
     Moment(String),
     /// Several values side by side.
     Tuple(Vec<Member>),
+}
+
+/// How much there is of a stack, and how it is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StackShape {
+    /// The most frames.
+    pub depth: u32,
+    /// How frames are written.
+    pub notation: StackNotation,
+}
+
+/// How the frames of a stack are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum StackNotation {
+    /// `handle_mm_fault+12`
+    #[default]
+    Name,
+    /// As `perf script` does: the address too.
+    Perf,
+    /// The address alone.
+    Raw,
 }
 
 /// An element of a [`DataType::Tuple`].
@@ -402,6 +431,16 @@ pub enum Action {
     Zero(MapRef),
     /// Print the moment of the record (local time) by a `strftime` format.
     Time(String),
+    /// Say on stderr, beside the place in the script, that something is wrong.
+    Complain {
+        /// An error, else a warning.
+        is_error: bool,
+        /// How the fields make the text.
+        format: Format,
+    },
+    /// Print an element of a map: the fields are its key, laid out as the map's, and of a map of
+    /// plain values its value.
+    PrintElement(MapRef),
     /// Print a map: the optional fields are `top` and `div`.
     PrintMap(MapRef),
     /// An element is taken out of a map for good: the fields are its value, the parts of its key

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use pfscript_grammar::TIME_UNITS;
+
 /// A parameter that a script declares (`param` or `getopt()`), ready for `--name VALUE`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParamSpec {
@@ -140,17 +142,6 @@ enum Number {
     Not,
 }
 
-/// The units of a duration and their nanoseconds; a unit stands before those it ends with.
-const UNITS: [(&str, u128); 7] = [
-    ("ns", 1),
-    ("us", 1_000),
-    ("ms", 1_000_000),
-    ("s", 1_000_000_000),
-    ("m", 60_000_000_000),
-    ("h", 3_600_000_000_000),
-    ("d", 86_400_000_000_000),
-];
-
 fn parse_number(text: &str) -> Number {
     let (negative, magnitude) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -170,8 +161,8 @@ fn parse_magnitude(text: &str) -> Option<Option<u128>> {
     if let Some(hex) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         return digits(hex, 16);
     }
-    if let Some((number, factor)) = UNITS.iter().find_map(|&(unit, ns)| Some((text.strip_suffix(unit)?, ns))) {
-        return Some(digits(number, 10)?.and_then(|value| value.checked_mul(factor)));
+    if let Some((number, factor)) = TIME_UNITS.iter().find_map(|&(unit, ns)| Some((text.strip_suffix(unit)?, ns))) {
+        return Some(digits(number, 10)?.and_then(|value| value.checked_mul(factor.into())));
     }
     if let Some((number, exponent)) = text.split_once(['e', 'E']) {
         let exponent = digits(exponent, 10)?.and_then(|e| u32::try_from(e).ok());

@@ -12,7 +12,7 @@
 //! A 64-bit load of an address has an `R_BPF_64_64` relocation against the map's symbol, or
 //! against the section `.bss` or `.text` with the offset into it in the instruction's constant.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use object::write::{Object, Relocation, SectionId, Symbol, SymbolId, SymbolSection};
 use object::{
@@ -25,8 +25,8 @@ use crate::btf::{self, Btf, LineInfo, Linkage, SectionInfo, SectionVar, TypeId};
 use crate::emit::{Bytecode, RelocTarget};
 use crate::ir::inst::MapAddrOf;
 use crate::manifest::{
-    CALLBACKS_SECTION, COUNTERS_SECTION, EVENTS_MAP, LICENSE, MapInfo, MapKind, STACK_DEPTH, STACKS_MAP,
-    STACKS_MAX_ENTRIES, STAGE_MAP, Stage,
+    CALLBACKS_SECTION, COUNTERS_SECTION, EVENTS_MAP, LICENSE, MapInfo, MapKind, STACKS_MAX_ENTRIES, STAGE_MAP, Stage,
+    stacks_map,
 };
 
 /// Where in a slot its constant is.
@@ -51,8 +51,8 @@ pub struct ObjectSpec<'a> {
     pub maps: &'a [MapInfo],
     /// Whether there is a perf event array [`EVENTS_MAP`].
     pub has_events: bool,
-    /// Whether there is a stack trace map [`STACKS_MAP`].
-    pub has_stacks: bool,
+    /// The depths of the stack trace maps.
+    pub stack_depths: &'a BTreeSet<u32>,
     /// Whether there is a per-CPU array [`STAGE_MAP`].
     pub has_stage: bool,
     /// Bytes of [`COUNTERS_SECTION`]; 0 when there is none.
@@ -112,15 +112,10 @@ impl<'a> MapDefinition<'a> {
         flags: 0,
     };
 
-    /// The stack trace map.
-    const STACKS: MapDefinition<'static> = MapDefinition {
-        symbol: STACKS_MAP,
-        ty: STACK_TRACE,
-        key_size: 4,
-        value_size: 8 * STACK_DEPTH,
-        max_entries: STACKS_MAX_ENTRIES,
-        flags: 0,
-    };
+    /// The stack trace map of that depth.
+    fn stacks(symbol: &'a str, depth: u32) -> Self {
+        Self { symbol, ty: STACK_TRACE, key_size: 4, value_size: 8 * depth, max_entries: STACKS_MAX_ENTRIES, flags: 0 }
+    }
 
     /// The array with each CPU's stage.
     const STAGE: MapDefinition<'static> = MapDefinition {
@@ -195,7 +190,9 @@ impl<'a> Writer<'a> {
             .map(|(index, map)| (MapAddrOf::Script(crate::manifest::MapRef(index as u32)), MapDefinition::of(map)))
             .collect();
         definitions.extend(spec.has_events.then_some((MapAddrOf::Events, MapDefinition::EVENTS)));
-        definitions.extend(spec.has_stacks.then_some((MapAddrOf::Stacks, MapDefinition::STACKS)));
+        let stacks: Vec<(u32, String)> = spec.stack_depths.iter().map(|&depth| (depth, stacks_map(depth))).collect();
+        let stacks_of = |(depth, symbol)| (MapAddrOf::Stacks { depth }, MapDefinition::stacks(symbol, depth));
+        definitions.extend(stacks.iter().map(|(depth, symbol)| stacks_of((*depth, symbol.as_str()))));
         definitions.extend(spec.has_stage.then_some((MapAddrOf::Stage, MapDefinition::STAGE)));
         if definitions.is_empty() {
             return;
@@ -397,7 +394,7 @@ mod tests {
             callbacks: Vec::new(),
             maps: &maps,
             has_events: true,
-            has_stacks: false,
+            stack_depths: &BTreeSet::new(),
             has_stage: false,
             bss_size: 16,
             source: &source,
@@ -450,7 +447,9 @@ mod tests {
             let inst = function.instructions[reloc.slot];
             let expected = match reloc.target {
                 RelocTarget::Map(MapAddrOf::Events) => (BPF_PSEUDO_MAP_FD, 11, 0),
-                RelocTarget::Map(MapAddrOf::Stacks | MapAddrOf::Stage) => unreachable!("the program uses neither"),
+                RelocTarget::Map(MapAddrOf::Stacks { .. } | MapAddrOf::Stage) => {
+                    unreachable!("the program uses neither")
+                }
                 RelocTarget::Map(MapAddrOf::Script(_)) => (BPF_PSEUDO_MAP_FD, 10, 0),
                 RelocTarget::Callback(_) => unreachable!("the program has no loops"),
                 RelocTarget::Counter(offset) => (BPF_PSEUDO_MAP_VALUE, 12, offset as i32),
@@ -504,7 +503,7 @@ mod tests {
             callbacks: callbacks.map(|(symbol, bytecode)| CallbackCode { symbol, bytecode }).collect(),
             maps: &[page_fault::faults_map()],
             has_events: false,
-            has_stacks: false,
+            stack_depths: &BTreeSet::new(),
             has_stage: false,
             bss_size: 0,
             source: &page_fault::source(),
@@ -537,7 +536,7 @@ mod tests {
             callbacks: Vec::new(),
             maps: &[],
             has_events: false,
-            has_stacks: false,
+            stack_depths: &BTreeSet::new(),
             has_stage: false,
             bss_size: 0,
             source: &source,

@@ -44,6 +44,10 @@ impl KernelInfo for Upstream {
         Err(Unavailable::NotFound)
     }
 
+    fn enumerator(&self, _: &str) -> Result<i128, Unavailable> {
+        Err(Unavailable::NotFound)
+    }
+
     fn symbol_address(&self, _: &str) -> Result<u64, Unavailable> {
         Err(Unavailable::NotFound)
     }

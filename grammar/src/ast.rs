@@ -145,7 +145,7 @@ pub enum StmtKind {
         /// The variable, without `$`.
         name: Ident,
         /// The declared type.
-        ty: Option<TypeName>,
+        ty: Option<DeclaredType>,
         /// The first value.
         value: Option<Expr>,
     },
@@ -327,6 +327,20 @@ pub struct TypeName {
     pub pointers: u32,
     /// Where.
     pub span: Span,
+}
+
+/// What a variable is declared to be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DeclaredType {
+    /// `uint64`
+    Named(TypeName),
+    /// `(uint64, string[16])`
+    Tuple {
+        /// The types of its elements.
+        elements: Vec<DeclaredType>,
+        /// Where.
+        span: Span,
+    },
 }
 
 /// Unary operators.

@@ -220,7 +220,8 @@ impl Builder {
     fn let_stmt(&self, pair: Pair<'_, Rule>) -> StmtKind {
         let mut parts = parts(pair).peekable();
         let name = self.sigil_name(&expect_next(&mut parts));
-        let ty = parts.next_if(|part| part.as_rule() == Rule::type_name).map(|ty| self.type_name(ty));
+        let is_type = |part: &Pair<'_, Rule>| matches!(part.as_rule(), Rule::type_name | Rule::tuple_type);
+        let ty = parts.next_if(is_type).map(|ty| self.declared_type(ty));
         StmtKind::Let { name, ty, value: parts.next().map(|value| self.expr(value)) }
     }
 

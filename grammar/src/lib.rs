@@ -27,6 +27,7 @@ pub mod walk;
 
 pub use diagnostic::{Code, Diagnostic, Label, Severity};
 pub use limits::{MAX_DEPTH, MAX_SCRIPT_BYTES};
+pub use literal::TIME_UNITS;
 pub use print_ast::print_ast;
 pub use source::{LineColumn, SourceFile, Span};
 
@@ -49,8 +50,7 @@ pub fn parse(source: &SourceFile) -> Result<ast::Script, Vec<Diagnostic>> {
     if errors.is_empty() && script.probes().next().is_none() {
         errors.push(codes::no_probe(text, &script));
     }
-    errors.truncate(limits::MAX_ERRORS);
-    if errors.is_empty() { Ok(script) } else { Err(errors) }
+    if errors.is_empty() { Ok(script) } else { Err(limits::told(errors)) }
 }
 
 fn beyond_limits(text: &str) -> Option<Diagnostic> {

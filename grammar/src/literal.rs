@@ -11,8 +11,9 @@ pub(crate) struct BadLiteral {
     pub help: String,
 }
 
-/// Suffixes that scale to nanoseconds.
-const DURATIONS: [(&str, u64); 7] = [
+/// The units of time and their nanoseconds, wherever a time is written; a unit stands before those
+/// that it ends with.
+pub const TIME_UNITS: [(&str, u64); 7] = [
     ("ns", 1),
     ("us", 1_000),
     ("ms", 1_000_000),
@@ -90,7 +91,7 @@ fn suffix(text: &str, digits: usize, radix: u32) -> Result<u64, BadLiteral> {
     if suffix.is_empty() || C_SUFFIXES.contains(&suffix.to_ascii_lowercase().as_str()) {
         return Ok(1);
     }
-    if let Some(&(_, factor)) = DURATIONS.iter().find(|&&(name, _)| name == suffix && radix != 16) {
+    if let Some(&(_, factor)) = TIME_UNITS.iter().find(|&&(name, _)| name == suffix && radix != 16) {
         return Ok(factor);
     }
     Err(BadLiteral {

@@ -6,7 +6,7 @@
 
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::limits::MAX_ERRORS;
+use crate::limits::ENOUGH_ERRORS;
 use crate::source::Span;
 use crate::tokens::{Token, TokenKind, tokens};
 
@@ -22,8 +22,6 @@ pub(crate) struct Outline<'t> {
     partners: Vec<Option<usize>>,
     /// What is wrong, and with which token.
     pub faults: Vec<(usize, Diagnostic)>,
-    /// The first brace that is never closed: from there on the structure means nothing.
-    pub broken_from: Option<usize>,
 }
 
 impl<'t> Outline<'t> {
@@ -32,7 +30,7 @@ impl<'t> Outline<'t> {
         let tokens: Vec<Token> = tokens(text).collect();
         let partners = vec![None; tokens.len()];
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        let mut outline = Self { text, tokens, line_starts, partners, faults: Vec::new(), broken_from: None };
+        let mut outline = Self { text, tokens, line_starts, partners, faults: Vec::new() };
         outline.find_foreign_characters();
         let lexical = !outline.faults.is_empty();
         outline.match_brackets(lexical);
@@ -71,7 +69,7 @@ impl<'t> Outline<'t> {
     fn find_foreign_characters(&mut self) {
         let mut last_line = None;
         for index in 0..self.tokens.len() {
-            if self.faults.len() == MAX_ERRORS {
+            if self.faults.len() == ENOUGH_ERRORS {
                 return;
             }
             let Some(diagnostic) = self.foreign_character(index) else { continue };
@@ -152,7 +150,7 @@ impl<'t> Outline<'t> {
             match kind {
                 TokenKind::Open => open.push(index),
                 TokenKind::Close
-                    if !self.close(index, &mut open) && self.text_of(index) == "}" && faults.len() < MAX_ERRORS =>
+                    if !self.close(index, &mut open) && self.text_of(index) == "}" && faults.len() < ENOUGH_ERRORS =>
                 {
                     faults.push((index, self.never_opened(index)));
                 }
@@ -160,8 +158,7 @@ impl<'t> Outline<'t> {
             }
         }
         open.retain(|&index| self.text_of(index) == "{");
-        if let (Some(&outermost), Some(&innermost)) = (open.first(), open.last()) {
-            self.broken_from = Some(outermost);
+        if let Some(&innermost) = open.last() {
             faults.push((innermost, self.never_closed(innermost)));
         }
         if !quiet {
@@ -220,6 +217,18 @@ impl<'t> Outline<'t> {
             let differs = self.indentation(open_line) != self.indentation(close_line);
             (open_line != close_line && begins_line && differs).then_some((open, close))
         })
+    }
+
+    /// Whether token `index` is on a line of its own that is indented more than that of `other`.
+    pub(crate) fn is_deeper(&self, index: usize, other: usize) -> bool {
+        let (line, outer) = (self.line_start(index), self.line_start(other));
+        let rest = self.indentation(line).strip_prefix(self.indentation(outer));
+        line != outer && rest.is_some_and(|more| !more.is_empty())
+    }
+
+    /// Whether token `index` is the first of its line.
+    pub(crate) fn begins_line(&self, index: usize) -> bool {
+        index == 0 || self.line_start(index) != self.line_start(index - 1)
     }
 
     fn line_start(&self, index: usize) -> usize {

@@ -110,7 +110,7 @@ fn in_words(rule: Rule) -> Option<&'static str> {
         Rule::help_text | Rule::string => "a string",
         Rule::integer | Rule::signed => "an integer",
         Rule::literal => "an integer or a string",
-        Rule::type_name | Rule::struct_type | Rule::basic_type | Rule::named_type => "a type",
+        Rule::type_name | Rule::tuple_type | Rule::struct_type | Rule::basic_type | Rule::named_type => "a type",
         Rule::name | Rule::field_name => "a name",
         Rule::variable => "a variable such as `$x`",
         Rule::map_name | Rule::map => "a map such as `@m`",

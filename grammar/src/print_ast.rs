@@ -99,7 +99,7 @@ impl Printer<'_> {
                 self.tree(stmt.span, &format!("assign {symbol}="), |p| p.exprs([place, value]));
             }
             StmtKind::Let { name, ty, value } => self.tree(stmt.span, &format!("let ${}", name.name), |p| {
-                p.optional_type(ty.as_ref());
+                p.declared_type(ty.as_ref());
                 p.optional("", value.as_ref());
             }),
             StmtKind::Return => self.line(stmt.span, "return"),
@@ -147,6 +147,16 @@ impl Printer<'_> {
     fn optional(&mut self, role: &str, expr: Option<&Expr>) {
         if let Some(expr) = expr {
             self.expr(role, expr);
+        }
+    }
+
+    fn declared_type(&mut self, ty: Option<&DeclaredType>) {
+        match ty {
+            Some(DeclaredType::Named(ty)) => self.optional_type(Some(ty)),
+            Some(tuple @ DeclaredType::Tuple { span, .. }) => {
+                self.line(*span, &format!("type {}", declared_text(tuple)));
+            }
+            None => {}
         }
     }
 
@@ -217,6 +227,16 @@ fn inc_dec_text(op: IncDecOp, fix: Fix) -> &'static str {
         (Fix::Prefix, IncDecOp::Dec) => "prefix --",
         (Fix::Postfix, IncDecOp::Inc) => "postfix ++",
         (Fix::Postfix, IncDecOp::Dec) => "postfix --",
+    }
+}
+
+fn declared_text(ty: &DeclaredType) -> String {
+    match ty {
+        DeclaredType::Named(ty) => type_text(ty),
+        DeclaredType::Tuple { elements, .. } => {
+            let elements: Vec<String> = elements.iter().map(declared_text).collect();
+            format!("({})", elements.join(", "))
+        }
     }
 }
 

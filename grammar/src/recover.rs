@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::build_ast::Builder;
 use crate::diagnostic::Diagnostic;
 use crate::explain::{Level, Place, explain};
-use crate::limits::MAX_ERRORS;
+use crate::limits::{ENOUGH_ERRORS, told};
 use crate::outline::Outline;
 use crate::parse_tree::{Rule, Stuck, parse_tree};
 
@@ -25,8 +25,7 @@ pub(crate) fn mistakes(text: &str, stuck: Stuck) -> Vec<Diagnostic> {
     }
     found.sort_by_key(|diagnostic| diagnostic.primary.span);
     found.dedup_by_key(|diagnostic| diagnostic.primary.span);
-    found.truncate(MAX_ERRORS);
-    found
+    told(found)
 }
 
 struct Recovery<'o, 't> {
@@ -38,21 +37,46 @@ struct Recovery<'o, 't> {
 
 impl Recovery<'_, '_> {
     fn items(&mut self) {
-        let end = self.outline.broken_from.unwrap_or(self.outline.tokens.len());
+        let end = self.outline.tokens.len();
         let mut start = 0;
-        while start < end && self.found.len() < MAX_ERRORS {
+        while start < end && self.found.len() < ENOUGH_ERRORS {
             let next = self.piece_end(start, end, Level::Item);
-            // What a brace that is never closed belongs to is no whole item.
-            if next < end || self.outline.broken_from.is_none() {
-                self.piece(start..next, Level::Item);
-            }
-            start = next;
+            start = match self.never_closed_in(start..next) {
+                Some(open) => self.open_block(open),
+                None => {
+                    self.piece(start..next, Level::Item);
+                    next
+                }
+            };
         }
+    }
+
+    /// Looks into the block of a brace that is never closed, as far as its lines are indented more
+    /// than the line that opens it. Behind them is what the missing brace would have been in front
+    /// of: that token is the answer.
+    fn open_block(&mut self, open: usize) -> usize {
+        let (outline, end) = (self.outline, self.outline.tokens.len());
+        let mut start = open + 1;
+        while start < end && self.found.len() < ENOUGH_ERRORS && outline.is_deeper(start, open) {
+            let next = self.piece_end(start, end, Level::Statement);
+            start = match self.never_closed_in(start..next) {
+                Some(inner) => self.open_block(inner),
+                None => {
+                    self.piece(start..next, Level::Statement);
+                    next
+                }
+            };
+        }
+        (start..end).find(|&at| outline.begins_line(at) && !outline.is_deeper(at, open)).unwrap_or(end)
+    }
+
+    fn never_closed_in(&self, mut tokens: Range<usize>) -> Option<usize> {
+        tokens.find(|&at| self.outline.text_of(at) == "{" && self.outline.partner(at).is_none())
     }
 
     fn statements(&mut self, tokens: Range<usize>) {
         let mut start = tokens.start;
-        while start < tokens.end && self.found.len() < MAX_ERRORS {
+        while start < tokens.end && self.found.len() < ENOUGH_ERRORS {
             let next = self.piece_end(start, tokens.end, Level::Statement);
             self.piece(start..next, Level::Statement);
             start = next;

@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 
 use pfscript_compiler::manifest::{Action, Manifest, MapKind, MapRef, RecordField, RecordLayout};
 
-use crate::event::integer_at;
+use crate::event::{bytes_at, integer_at};
 use crate::load::Loader;
+use crate::maps::{self, Row};
 use crate::sink::Sink;
 use crate::sys::map::RawMap;
 
@@ -57,12 +58,14 @@ impl<'a> Actor<'a> {
         let Some(RecordLayout { action, fields, .. }) = self.manifest.records.get(layout) else { return Ok(()) };
         match action {
             Action::Emit { .. } | Action::Printf(_) | Action::Time(_) => self.report(layout, bytes),
+            Action::Complain { .. } => Ok(self.sink.record(layout, bytes)?),
             Action::Exit => {
                 let code = fields.first().and_then(|field| integer_at(bytes, &field.place));
                 Err(Stop::Ended(code.unwrap_or(0) as i32))
             }
             Action::Clear(map) => Ok(self.clear(*map)?),
             Action::Zero(map) => Ok(self.zero(*map)?),
+            Action::PrintElement(map) => Ok(self.print_element(*map, fields, bytes)?),
             Action::PrintMap(map) => Ok(self.print(*map, fields, bytes)?),
             Action::Retire(map) => Ok(self.sink.retired(*map, layout, bytes)?),
             Action::Summary(map) => match self.loader.map(*map) {
@@ -112,6 +115,18 @@ impl<'a> Actor<'a> {
             integer_at(bytes, &field.place)?.try_into().ok()
         };
         self.sink.map(map, data, named("top"), named("div"))
+    }
+
+    fn print_element(&mut self, map: MapRef, fields: &[RecordField], bytes: &[u8]) -> io::Result<()> {
+        let Some(info) = self.manifest.maps.get(map.0 as usize) else { return Ok(()) };
+        let mut parts = fields.iter().filter_map(|field| bytes_at(bytes, &field.place));
+        let Some(key) = parts.next() else { return Ok(()) };
+        let row = match (parts.next(), self.raw(map)?) {
+            (Some(value), _) => Row { key: key.to_vec(), value: maps::Value::Data(value.to_vec()) },
+            (None, Some(raw)) => maps::entry(&raw, info, key)?,
+            (None, None) => return Ok(()),
+        };
+        self.sink.element(map, &row)
     }
 
     /// Prints the maps that have entries, in the order of their names.

@@ -4,7 +4,7 @@ pub mod decode;
 
 use std::cmp::Ordering;
 
-use pfscript_compiler::manifest::Member;
+use pfscript_compiler::manifest::{Member, StackShape};
 
 /// A value on its way to the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,13 +18,15 @@ pub enum Datum<'a> {
     /// Text of the script itself: shown as it is.
     Literal(&'a str),
     /// A stack of the kernel by its number.
-    KernelStack(i64),
+    KernelStack(i64, StackShape),
     /// A stack by its number, and the process that it is of.
-    UserStack(i64, u32),
+    UserStack(i64, u32, StackShape),
     /// An address in the kernel.
     KernelSymbol(u64),
     /// An address in a process, and which.
     UserSymbol(u64, u32),
+    /// A user.
+    UserName(u32),
     /// A moment: CLOCK_BOOTTIME in ns, and the `strftime` format that shows it.
     Moment(u64, &'a str),
     /// Several values, with the bytes they stand in.
@@ -98,8 +100,8 @@ impl<'a> Datum<'a> {
         match (self, other) {
             (Self::Int(a), Self::Int(b)) => a.value().cmp(&b.value()),
             (Self::Time(a), Self::Time(b)) | (Self::Moment(a, _), Self::Moment(b, _)) => a.cmp(b),
-            (Self::KernelStack(a), Self::KernelStack(b)) => a.cmp(b),
-            (Self::UserStack(a, of_a), Self::UserStack(b, of_b)) => (of_a, a).cmp(&(of_b, b)),
+            (Self::KernelStack(a, _), Self::KernelStack(b, _)) => a.cmp(b),
+            (Self::UserStack(a, of_a, _), Self::UserStack(b, of_b, _)) => (of_a, a).cmp(&(of_b, b)),
             (Self::KernelSymbol(a), Self::KernelSymbol(b)) => a.cmp(b),
             (Self::UserSymbol(a, of_a), Self::UserSymbol(b, of_b)) => (of_a, a).cmp(&(of_b, b)),
             (Self::Tuple(members, a), Self::Tuple(_, b)) => compare_members(members, a, b),

@@ -74,6 +74,13 @@ pub enum Failure {
         /// Why.
         reason: Reason,
     },
+    /// How many CPUs there are cannot be learnt.
+    Cpus {
+        /// Where that stands.
+        path: &'static str,
+        /// Why it cannot be read.
+        error: io::Error,
+    },
     /// The kernel's verifier rejected a program: a bug.
     Rejected(Box<Rejection>),
     /// None of a target's alternatives could be attached.
@@ -126,6 +133,9 @@ impl Failure {
         if self.is_bug() {
             return vec!["this is a bug in pfscript: please report it with the script and the output of -v".into()];
         }
+        if let Self::Cpus { .. } = self {
+            return vec!["sysfs must be mounted: mount -t sysfs none /sys".into()];
+        }
         if !self.is_denied() {
             return Vec::new();
         }
@@ -155,6 +165,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Object(reason) => write!(f, "the compiled object is not understood: {reason}"),
+            Self::Cpus { path, error } => write!(f, "cannot learn how many CPUs there are from {path}: {error}"),
             Self::Map { reason, .. } if reason.denied => write!(f, "tracing is not allowed here: {}", reason.text),
             Self::Map { symbol, reason } => write!(f, "cannot make the map {symbol}: {}", reason.text),
             Self::Rejected(rejection) => write!(f, "the kernel rejects {}: {}", rejection.probe, rejection.verdict),
@@ -175,7 +186,7 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Io(error) => Some(error),
+            Self::Io(error) | Self::Cpus { error, .. } => Some(error),
             _ => None,
         }
     }

@@ -13,7 +13,7 @@ use aya_obj::generated::{bpf_attach_type, bpf_prog_type};
 use aya_obj::{Function, Object};
 use pfscript_compiler::Artifact;
 use pfscript_compiler::manifest::{
-    AttachSpec, COUNTERS_SECTION, EVENTS_MAP, MapRef, Program, STACKS_MAP, STAGE_MAP, Target,
+    AttachSpec, COUNTERS_SECTION, EVENTS_MAP, MapRef, Program, STAGE_MAP, Target, stacks_map,
 };
 
 use crate::attach;
@@ -94,9 +94,10 @@ impl<'a> Loader<'a> {
         self.maps.get(EVENTS_MAP)
     }
 
-    /// The map with the stacks, if there is one.
-    pub fn stacks(&self) -> Option<&MapData> {
-        self.maps.get(STACKS_MAP)
+    /// The maps with the stacks, and how deep those are.
+    pub fn stacks(&self) -> Vec<(u32, &MapData)> {
+        let map = |&depth: &u32| Some((depth, self.maps.get(&stacks_map(depth))?));
+        self.artifact.manifest.stack_depths.iter().filter_map(map).collect()
     }
 
     /// The array with each CPU's stage, and the program that sends what is there, if programs stage
@@ -155,8 +156,10 @@ impl<'a> Loader<'a> {
     fn create_maps(&mut self) -> Result<(), Failure> {
         for (symbol, map) in &self.object.maps {
             let btf = self.btf.as_ref().map(AsFd::as_fd);
-            let data = MapData::create(map.clone(), symbol, btf)
-                .map_err(|error| Failure::Map { symbol: symbol.clone(), reason: map_reason(&error) })?;
+            let data = MapData::create(map.clone(), symbol, btf).map_err(|error| match aya::util::nr_cpus() {
+                Err((path, error)) => Failure::Cpus { path, error },
+                Ok(_) => Failure::Map { symbol: symbol.clone(), reason: map_reason(&error) },
+            })?;
             self.maps.insert(symbol.clone(), data);
         }
         Ok(())

@@ -70,6 +70,16 @@ pub fn entries_of(raw: &RawMap<'_>, info: &MapInfo) -> io::Result<Vec<Row>> {
     Ok(rows)
 }
 
+/// The entry of that key; as if it were zero where there is none.
+///
+/// # Errors
+/// What the kernel says to the reading.
+pub fn entry(raw: &RawMap<'_>, info: &MapInfo, key: &[u8]) -> io::Result<Row> {
+    let mut values = vec![0; raw.value_size()];
+    raw.lookup(key, &mut values)?;
+    Ok(Row { key: key.to_vec(), value: merge_all(info, &values) })
+}
+
 /// Calls `with` with the key and the values (of all CPUs) of every entry.
 fn each(raw: &RawMap<'_>, info: &MapInfo, with: &mut impl FnMut(&[u8], &[u8])) -> Result<(), Refused> {
     let mut any = false;

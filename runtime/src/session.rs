@@ -165,7 +165,7 @@ impl<'a> Session<'a> {
         let maps: Vec<_> = (0..manifest.maps.len()).map(|index| loader.map(MapRef(index as u32))).collect();
         sink.maps(&maps)?;
         let stages = loader.stage().map(|(map, program)| Stages::new(map, &program, &cpus)).transpose()?;
-        sink.stacks(loader.stacks())?;
+        sink.stacks(&loader.stacks())?;
         Ok(Self {
             artifact,
             loader,

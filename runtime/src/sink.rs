@@ -5,9 +5,11 @@ use std::io;
 use aya::maps::MapData;
 use pfscript_compiler::manifest::MapRef;
 
+use crate::maps::Row;
+
 /// Where a session's findings go.
 pub trait Sink {
-    /// A record of a layout whose action is `Emit` or `Printf`, `bytes` being exactly its size.
+    /// A record of a layout whose action is to report something, `bytes` being exactly its size.
     ///
     /// # Errors
     /// Writing failed; a broken pipe ends the session quietly.
@@ -18,6 +20,12 @@ pub trait Sink {
     /// # Errors
     /// As [`Sink::record`].
     fn map(&mut self, map: MapRef, data: &MapData, top: Option<u64>, div: Option<u64>) -> io::Result<()>;
+
+    /// Prints an element of a map.
+    ///
+    /// # Errors
+    /// As [`Sink::record`].
+    fn element(&mut self, map: MapRef, row: &Row) -> io::Result<()>;
 
     /// A record that tells of an element that was taken out of a map for good.
     ///
@@ -39,11 +47,11 @@ pub trait Sink {
         Ok(())
     }
 
-    /// The map that stacks in records and maps refer to, if there is one; called once before all else.
+    /// The maps that stacks in records and maps refer to, by how deep those are; called once before all else.
     ///
     /// # Errors
     /// It cannot be kept.
-    fn stacks(&mut self, _map: Option<&MapData>) -> io::Result<()> {
+    fn stacks(&mut self, _maps: &[(u32, &MapData)]) -> io::Result<()> {
         Ok(())
     }
 

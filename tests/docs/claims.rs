@@ -35,6 +35,19 @@ pub fn links_lead_somewhere() {
     }
 }
 
+/// docs/bpftrace.md has a row for each builtin and function, here or there.
+pub fn the_table_for_bpftrace_users_is_whole() {
+    let text = read(&root().join("docs/bpftrace.md"));
+    let rows = text.lines().filter(|line| line.starts_with("| "));
+    let code: Vec<&str> = rows.flat_map(|row| row.split('`').skip(1).step_by(2)).collect();
+    let words: Vec<&str> =
+        code.iter().flat_map(|code| code.split(|c: char| !c.is_alphanumeric() && c != '_')).collect();
+    let is_numbered = |name: &str| name.starts_with("arg") && !name.ends_with('0');
+    let missing: Vec<&str> =
+        pfscript_compiler::names().into_iter().filter(|name| !is_numbered(name) && !words.contains(name)).collect();
+    assert!(missing.is_empty(), "docs/bpftrace.md does not tell of {missing:?}");
+}
+
 /// In a row of the code map, a name without a folder is in the folder of the one before it.
 pub fn the_code_map_names_what_is_there() {
     let text = read(&root().join("ARCHITECTURE.md"));

@@ -138,6 +138,10 @@ impl KernelInfo for Record<'_> {
         none()
     }
 
+    fn enumerator(&self, _: &str) -> Result<i128, Unavailable> {
+        Err(Unavailable::NotFound)
+    }
+
     fn symbol_address(&self, _: &str) -> Result<u64, Unavailable> {
         none()
     }

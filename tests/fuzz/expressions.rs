@@ -52,6 +52,7 @@ impl Generator<'_> {
             12 => format!("({} ? {} : {})", self.int(depth - 1), self.int(depth - 1), self.int(depth - 1)),
             13 | 14 => format!("{}({})", self.random.one_of(&["-", "!", "~"]), self.int(depth - 1)),
             15 => format!("({})({})", self.random.one_of(INT_TYPES), self.int(depth - 1)),
+            16 if self.random.percent(40) => self.asking_of_text(depth),
             16 => self.text_comparison(depth),
             17 if self.random.percent(20) => format!("({}).0", self.pair(depth - 1)),
             17 => self.counting(depth),
@@ -86,6 +87,19 @@ impl Generator<'_> {
         format!("({} {} {})", self.text(depth - 1), self.random.one_of(&["==", "!="]), self.text(depth - 1))
     }
 
+    /// Its length, a byte of it, whether another is in it; frames of stacks, elements of arrays.
+    fn asking_of_text(&mut self, depth: usize) -> String {
+        match self.random.below(5) {
+            0 => format!("len({})", self.text(depth - 1)),
+            1 => format!("({})[{}]", self.text(depth - 1), self.changing_leaf()),
+            2 if self.scope.has_stacks => format!("len({})", self.stack()),
+            3 if !self.scope.arrays.is_empty() => {
+                format!("{}[{}]", self.random.one_of(&self.scope.arrays).clone(), self.changing_leaf())
+            }
+            _ => format!("strcontains({}, {})", self.text(depth - 1), self.text(depth - 1)),
+        }
+    }
+
     /// `++` and `--` as values.
     fn counting(&mut self, depth: usize) -> String {
         let variables = self.scope.variables_of(Kind::Int);
@@ -104,6 +118,12 @@ impl Generator<'_> {
         let index = self.random.below(self.maps.len());
         if !self.maps[index].keys.is_empty() && self.random.percent(25) {
             return format!("len(@{})", self.maps[index].name);
+        }
+        let ints = self.scope.variables_of(Kind::Int);
+        if self.maps[index].keys.len() == 1 && self.maps[index].value == Value::Data(Kind::Int) && !ints.is_empty() {
+            let kind = self.maps[index].keys[0];
+            let (key, variable) = (self.value(kind, depth - 1), self.random.one_of(&ints).clone());
+            return format!("find(@{}, {key}, {variable})", self.maps[index].name);
         }
         let element = self.element(index, depth - 1);
         format!("{}({element})", self.random.one_of(&["has_key", "delete"]))
@@ -176,12 +196,26 @@ impl Generator<'_> {
         }
     }
 
+    fn symbol(&mut self, depth: usize) -> String {
+        let variables = self.scope.variables_of(Kind::Symbol);
+        let depth = depth.min(2);
+        match self.random.below(6) {
+            0 | 1 if !variables.is_empty() => self.random.one_of(&variables).clone(),
+            2 => self.map_read(Kind::Symbol, depth.saturating_sub(1)).unwrap_or_else(|| "usym(pid)".into()),
+            3 if depth > 0 => {
+                format!("({} ? {} : {})", self.int(depth - 1), self.symbol(depth - 1), self.symbol(depth - 1))
+            }
+            _ => format!("usym({})", self.int(depth)),
+        }
+    }
+
     /// A value of that kind.
     pub fn value(&mut self, kind: Kind, depth: usize) -> String {
         match kind {
             Kind::Int => self.int(depth),
             Kind::Text => self.text(depth),
             Kind::Pair => self.pair(depth),
+            Kind::Symbol => self.symbol(depth),
         }
     }
 

@@ -20,8 +20,9 @@ const KINDS: &[FieldKind] = &[
     FieldKind::CharArray { len: 16 },
     FieldKind::DataLoc,
     FieldKind::Opaque { bytes: 24 },
+    FieldKind::IntArray { bytes: 2, signed: true, len: 6 },
 ];
-const NAMES: &[&str] = &["small", "tiny", "prio", "pid", "cpu", "address", "comm", "filename", "mask"];
+const NAMES: &[&str] = &["small", "tiny", "prio", "pid", "cpu", "address", "comm", "filename", "mask", "args"];
 
 impl KernelInfo for FixedKernel {
     fn tracepoint(&self, _: &str, _: &str) -> Result<TracepointFormat, Unavailable> {
@@ -62,7 +63,12 @@ impl KernelInfo for FixedKernel {
             member("name", 64, KernelType::TextPointer, None),
             member("ops", 72, KernelType::Pointer, None),
             member("odd", 80, KernelType::Opaque { bytes: 5 }, None),
+            member("list", 88, KernelType::Array { element: Box::new(int(4, true)), stride: 4, len: 3 }, None),
         ])
+    }
+
+    fn enumerator(&self, name: &str) -> Result<i128, Unavailable> {
+        if name == "MM_ANONPAGES" { Ok(1) } else { Err(Unavailable::NotFound) }
     }
 
     fn symbol_address(&self, _: &str) -> Result<u64, Unavailable> {

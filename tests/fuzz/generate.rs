@@ -8,7 +8,7 @@
 use std::fmt::Write;
 
 use pfscript_compiler::KernelInfo;
-use pfscript_compiler::kernel::FieldKind;
+use pfscript_compiler::kernel::{FieldKind, KernelType, Signature};
 
 use super::scope::{Kind, Map, Scope, Value};
 use crate::rig::random::Random;
@@ -33,9 +33,10 @@ const PLAIN_BUILTINS: &[&str] =
     &["pid", "tid", "uid", "gid", "cpu", "nsecs", "elapsed", "rand", "cgroup", "curtask", "numaid"];
 const ARGUMENTS: &[&str] = &["arg0", "arg1", "arg2", "arg3", "arg4", "arg5"];
 const RAW_TRACEPOINTS: &[&str] = &["sched_switch", "sched_process_exec", "sys_enter", "sched_wakeup"];
-const KERNEL_FUNCTIONS: &[&str] = &["handle_mm_fault", "vfs_read", "do_exit"];
+const KERNEL_FUNCTIONS: &[&str] = &["handle_mm_fault", "vfs_read", "do_exit", "wake_up_new_task", "do_filp_open"];
 const SOFTWARE_EVENTS: &[&str] = &["page-faults", "cpu-clock", "context-switches", "faults", "cs", "dummy"];
-const KEYS: &[Kind] = &[Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Text, Kind::Text, Kind::Pair];
+const KEYS: &[Kind] =
+    &[Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Text, Kind::Text, Kind::Pair, Kind::Symbol];
 const AGGREGATIONS: &[&str] = &["count", "sum", "min", "max", "avg", "stats", "hist", "lhist"];
 
 /// The script of that seed.
@@ -106,7 +107,7 @@ impl Generator<'_> {
         let keys = (0..parts).map(|_| self.random.pick(KEYS)).collect();
         let value = match self.random.below(10) {
             0..6 => Value::Data(Kind::Int),
-            6 => Value::Data(self.random.pick(&[Kind::Text, Kind::Pair])),
+            6 => Value::Data(self.random.pick(&[Kind::Text, Kind::Pair, Kind::Symbol])),
             _ => Value::Aggregate(self.random.pick(AGGREGATIONS)),
         };
         let name = if self.maps.is_empty() && self.random.percent(20) { String::new() } else { self.fresh("m") };
@@ -168,6 +169,10 @@ impl Generator<'_> {
                 FieldKind::Int { .. } => self.scope.int_fields.push(read),
                 FieldKind::CharArray { len } if len > TEXT_BYTES => {}
                 FieldKind::CharArray { .. } | FieldKind::DataLoc => self.scope.text_fields.push(read),
+                FieldKind::IntArray { len, .. } => {
+                    self.scope.int_fields.push(format!("{read}[{}]", self.random.below(len as usize)));
+                    self.scope.arrays.push(read);
+                }
                 FieldKind::Opaque { .. } => {}
             }
         }
@@ -177,7 +182,11 @@ impl Generator<'_> {
     fn raw_tracepoint(&mut self) -> String {
         self.scope.builtins.extend(&ARGUMENTS[..2]);
         let kind = self.random.pick(&["rawtracepoint", "rt"]);
-        format!("{kind}:{}", self.random.one_of(RAW_TRACEPOINTS))
+        let name = self.random.one_of(RAW_TRACEPOINTS);
+        if let Ok(signature) = self.kernel.raw_tracepoint(name) {
+            self.typed_arguments(&signature);
+        }
+        format!("{kind}:{name}")
     }
 
     fn timer(&mut self) -> String {
@@ -194,9 +203,55 @@ impl Generator<'_> {
 
     fn kernel_function(&mut self) -> String {
         let returns = self.random.percent(40);
+        let function = *self.random.one_of(KERNEL_FUNCTIONS);
+        match (self.random.below(3), self.kernel.function(function)) {
+            (0, Ok(signature)) => return self.traced_function(function, returns, &signature),
+            (1, Ok(_)) => {
+                let kind = if returns { ["fexit", "kretprobe"] } else { ["fentry", "kprobe"] };
+                return format!("{}:{function} or {}:{function}", kind[0], kind[1]);
+            }
+            _ => {}
+        }
         self.function_context(returns);
         let kind = if returns { "kretprobe" } else { "kprobe" };
-        format!("{kind}:{}", self.random.one_of(KERNEL_FUNCTIONS))
+        format!("{kind}:{function}")
+    }
+
+    /// By a BPF trampoline, which knows the types of arguments.
+    fn traced_function(&mut self, function: &str, returns: bool, signature: &Signature) -> String {
+        self.typed_arguments(signature);
+        if returns && matches!(signature.returns, KernelType::Int { .. }) {
+            self.scope.builtins.push("retval");
+        }
+        let kind = self.random.pick(if returns { &["fexit", "fr", "kretfunc"] } else { &["fentry", "f", "kfunc"] });
+        format!("{kind}:{function}")
+    }
+
+    /// Arguments by their names, and fields of what some of them point to.
+    fn typed_arguments(&mut self, signature: &Signature) {
+        for (name, ty) in &signature.params {
+            self.typed_value(format!("args.{name}"), ty, 2);
+        }
+    }
+
+    fn typed_value(&mut self, read: String, ty: &KernelType, depth: usize) {
+        match ty {
+            KernelType::Int { .. } => self.scope.int_fields.push(read),
+            KernelType::CharArray { len } if *len <= TEXT_BYTES => self.scope.text_fields.push(read),
+            KernelType::TextPointer => self.scope.text_fields.push(format!("str({read}, 16)")),
+            KernelType::Array { element, len: len @ 1.., .. } if depth > 0 => {
+                let index = self.random.below(*len as usize);
+                self.typed_value(format!("{read}[{index}]"), element, 0);
+            }
+            KernelType::StructPointer(id) | KernelType::Struct(id) if depth > 0 => {
+                let members = self.kernel.members(*id).unwrap_or_default();
+                for _ in 0..members.len().min(4) {
+                    let member = self.random.one_of(&members);
+                    self.typed_value(format!("{read}.{}", member.name), &member.ty, depth - 1);
+                }
+            }
+            _ => {}
+        }
     }
 
     fn function_context(&mut self, returns: bool) {
@@ -215,6 +270,7 @@ impl Generator<'_> {
             let write = match self.maps[index].value {
                 Value::Data(Kind::Text) => format!("{} = comm", self.element(index, 1)),
                 Value::Data(Kind::Int) => format!("{} = pid", self.element(index, 1)),
+                Value::Data(Kind::Symbol) => format!("{} = usym(pid)", self.element(index, 1)),
                 Value::Data(Kind::Pair) => format!("{} = (pid, comm)", self.element(index, 1)),
                 Value::Aggregate(_) => self.write_map(index, 1),
             };

@@ -12,8 +12,9 @@ use pfscript_grammar::{Diagnostic, SourceFile, parse};
 /// What became of a script.
 #[derive(Debug)]
 pub enum Verdict {
-    /// So many programs were loaded.
-    Loads(usize),
+    /// So many programs were loaded, and so many need what this machine does not have: BPF
+    /// trampolines.
+    Loads { loaded: usize, left: usize },
     /// The script is wrong.
     Refused(Vec<Diagnostic>),
     /// A bug: the kernel rejected what the compiler made.
@@ -50,33 +51,35 @@ pub fn judge(text: &str, kernel: &Kernel) -> Verdict {
         Err(verdict) => return verdict,
     };
     let programs = artifact.manifest.targets.iter().flat_map(|target| &target.alternatives);
-    let targets: Vec<Target> = programs.filter_map(loadable).collect();
+    let targets: Vec<Target> = programs.map(loadable).collect();
     let loader = match Loader::new(&artifact, kernel) {
         Ok(loader) => loader,
         Err(failure) => return Verdict::Rejected(explain(&failure)),
     };
+    let mut left = 0;
     for target in &targets {
-        if let Err(failure) = loader.load_target(target, Vec::new()) {
-            return Verdict::Rejected(explain(&failure));
+        match loader.load_target(target, Vec::new()) {
+            Ok(_) => {}
+            Err(Failure::NothingToAttach { .. }) if needs_trampoline(target) => left += 1,
+            Err(failure) => return Verdict::Rejected(explain(&failure)),
         }
     }
-    Verdict::Loads(targets.len())
+    Verdict::Loads { loaded: targets.len() - left, left }
 }
 
-/// The program as one that any kernel takes: kprobes are loaded as uprobes at some address, which
-/// the verifier treats alike; what needs a BPF trampoline is left to the guests.
-fn loadable(program: &Program) -> Option<Target> {
+fn needs_trampoline(target: &Target) -> bool {
+    target.alternatives.iter().all(|program| matches!(program.attach, AttachSpec::Fentry { .. }))
+}
+
+/// The program as one that any kernel takes: kprobes are loaded as uprobes, which the verifier
+/// treats alike, and these at some address in a file that every machine has.
+fn loadable(program: &Program) -> Target {
     let mut program = program.clone();
-    match &program.attach {
-        AttachSpec::Fentry { .. } => return None,
-        AttachSpec::Kprobe { ret, .. } => {
-            let ret = *ret;
-            program.attach = AttachSpec::Uprobe { path: "/bin/sh".into(), function: String::new(), offset: 4096, ret };
-        }
-        _ => {}
+    if let AttachSpec::Kprobe { ret, .. } | AttachSpec::Uprobe { ret, .. } = program.attach {
+        program.attach = AttachSpec::Uprobe { path: "/bin/sh".into(), function: String::new(), offset: 4096, ret };
     }
     let span = program.span;
-    Some(Target { alternatives: vec![program], span })
+    Target { alternatives: vec![program], span }
 }
 
 /// Why something was not loaded, with the end of the verifier's log.

@@ -3,7 +3,7 @@
 //! Random scripts that are well typed by construction are compiled and every program of theirs is
 //! loaded, not attached. `PFSCRIPT_FUZZ_SCRIPTS` says how many (300), `PFSCRIPT_FUZZ_SEED` where to
 //! begin; script number N of a run is the first of a run whose seed is N higher. A failing script
-//! is shrunk and printed as a case for `tests/cases/run`.
+//! is shrunk and printed as a case for `tests/cases/run`. `PFSCRIPT_FUZZ_KEEP=FOLDER` keeps all scripts.
 
 mod corpus;
 mod expressions;
@@ -18,6 +18,8 @@ mod statements;
 
 use std::collections::BTreeMap;
 use std::env;
+use std::fs;
+use std::path::Path;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use pfscript::kernel::Kernel;
@@ -80,6 +82,7 @@ fn compiles(seed: u64, scripts: usize) -> Result<(), Failed> {
     let mut tally = Tally::default();
     for seed in seed..seed + scripts as u64 {
         let text = generate::script(seed, &kernel);
+        keep(seed, &text)?;
         let verdict = judge(&text);
         if verdict.is_bug() {
             return Err(bug(seed, &text, &verdict, judge));
@@ -89,20 +92,30 @@ fn compiles(seed: u64, scripts: usize) -> Result<(), Failed> {
     tally.sum_up(scripts)
 }
 
+/// Writes the script to the folder of `PFSCRIPT_FUZZ_KEEP`, if there is such a variable.
+fn keep(seed: u64, text: &str) -> Result<(), Failed> {
+    let Some(folder) = env::var_os("PFSCRIPT_FUZZ_KEEP") else { return Ok(()) };
+    Ok(fs::write(Path::new(&folder).join(format!("{seed}.pf")), text)?)
+}
+
 fn compile_only(text: &str, kernel: &dyn KernelInfo) -> Verdict {
-    compiled(text, kernel).map_or_else(|verdict| verdict, |_| Verdict::Loads(0))
+    compiled(text, kernel).map_or_else(|verdict| verdict, |_| Verdict::Loads { loaded: 0, left: 0 })
 }
 
 #[derive(Default)]
 struct Tally {
-    programs: usize,
+    loaded: usize,
+    left: usize,
     refused: BTreeMap<&'static str, usize>,
 }
 
 impl Tally {
     fn count(&mut self, seed: u64, text: &str, verdict: Verdict) -> Result<(), Failed> {
         match verdict {
-            Verdict::Loads(programs) => self.programs += programs,
+            Verdict::Loads { loaded, left } => {
+                self.loaded += loaded;
+                self.left += left;
+            }
             Verdict::Refused(diagnostics) => {
                 let errors = || diagnostics.iter().filter(|found| found.severity == Severity::Error);
                 if let Some(odd) = errors().find(|found| !MAY_BE_REFUSED_FOR.contains(&found.code.0)) {
@@ -119,7 +132,10 @@ impl Tally {
 
     fn sum_up(self, scripts: usize) -> Result<(), Failed> {
         let refused: usize = self.refused.values().sum();
-        println!("{scripts} scripts, {} programs; refused for their size: {:?}", self.programs, self.refused);
+        let Self { loaded, left, refused: sizes } = &self;
+        println!(
+            "{scripts} scripts, {loaded} programs loaded, {left} for other kernels; refused for their size: {sizes:?}"
+        );
         match refused * REFUSED_AT_MOST <= scripts {
             true => Ok(()),
             false => Err(format!("{refused} of {scripts} scripts were refused: the test tests little").into()),
@@ -145,7 +161,8 @@ fn bug(seed: u64, text: &str, verdict: &Verdict, judge: impl Fn(&str) -> Verdict
 /// A script fails when it divides: what is left is a division.
 fn shrinking() -> Result<(), Failed> {
     let text = "param p = 1;\nBEGIN /pid/ { $x = 3; if ($x) { @a[1, $x]++; @b = 7 + (pid / $x) * p; } }\nEND { }\n";
-    let divides = |text: &str| text.contains('/') && matches!(compile_only(text, &Kernel::new()), Verdict::Loads(_));
+    let divides =
+        |text: &str| text.contains('/') && matches!(compile_only(text, &Kernel::new()), Verdict::Loads { .. });
     let small = shrink(text, divides);
     if small.len() < text.len() / 3 { Ok(()) } else { Err(format!("only shrunk to {small}").into()) }
 }

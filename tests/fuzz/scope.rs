@@ -10,6 +10,8 @@ pub enum Kind {
     Text,
     /// A tuple of an integer and a string.
     Pair,
+    /// The name of an address in the process.
+    Symbol,
 }
 
 /// What a map holds.
@@ -45,6 +47,8 @@ pub struct Scope {
     pub int_fields: Vec<String>,
     /// The same of strings.
     pub text_fields: Vec<String>,
+    /// Fields of the context that are arrays of integers.
+    pub arrays: Vec<String>,
     /// Whether there are `kstack` and `ustack`.
     pub has_stacks: bool,
     /// The variables, outer ones first, without `$`.

@@ -31,7 +31,7 @@ impl Generator<'_> {
             return self.nested(nesting + 1);
         }
         let plain = match self.random.below(20) {
-            0 if self.random.percent(30) => self.pair_variable(),
+            0 if self.random.percent(30) => self.kept_variable(),
             0..3 => self.variable(),
             3 => self.declaration(),
             4..9 => self.map_statement(),
@@ -40,6 +40,7 @@ impl Generator<'_> {
             13 => self.whole_map(),
             14 if self.random.percent(50) => self.retire().unwrap_or_else(|| self.map_statement()),
             14 => format!("delete({})", self.any_element()),
+            15 if self.random.percent(30) => self.complaint(),
             15 => self.int(DEPTH),
             16 if self.random.percent(20) => self.exit(),
             17 if self.random.percent(20) => "return".into(),
@@ -127,6 +128,7 @@ impl Generator<'_> {
         match kind {
             Kind::Int => self.scope.int_fields.push(part),
             Kind::Text => self.scope.text_fields.push(part),
+            Kind::Symbol => {}
             Kind::Pair => {
                 self.scope.int_fields.push(format!("{part}.0"));
                 self.scope.text_fields.push(format!("{part}.1"));
@@ -135,11 +137,22 @@ impl Generator<'_> {
     }
 
     /// Assigned once: another tuple might have a longer string.
-    fn pair_variable(&mut self) -> String {
-        let value = self.value(Kind::Pair, 2);
+    fn kept_variable(&mut self) -> String {
         let name = self.fresh("v");
-        self.scope.variables.push((name.clone(), Kind::Pair));
+        if self.scope.has_stacks && self.random.percent(30) {
+            return format!("${name} = {0}; printf(\"%s\\n\", ${name})", self.stack());
+        }
+        let kind = self.random.pick(&[Kind::Pair, Kind::Symbol]);
+        let value = self.value(kind, 2);
+        self.scope.variables.push((name.clone(), kind));
         format!("${name} = {value}")
+    }
+
+    /// A stack of some shape.
+    pub fn stack(&mut self) -> String {
+        let stack = self.random.pick(&["kstack", "ustack"]);
+        let shape = self.random.pick(&["", "", "(3)", "(perf)", "(raw, 127)"]);
+        format!("{stack}{shape}")
     }
 
     /// A first or another assignment to a variable.
@@ -160,9 +173,10 @@ impl Generator<'_> {
     }
 
     fn declaration(&mut self) -> String {
-        let (kind, ty) = match self.random.percent(60) {
-            true => (Kind::Int, self.int_type().to_owned()),
-            false => (Kind::Text, format!("string[{TEXT_BYTES}]")),
+        let (kind, ty) = match self.random.below(10) {
+            0..6 => (Kind::Int, self.int_type().to_owned()),
+            6 => (Kind::Pair, format!("({}, string[{TEXT_BYTES}])", self.int_type())),
+            _ => (Kind::Text, format!("string[{TEXT_BYTES}]")),
         };
         let value = self.value(kind, DEPTH);
         let name = self.fresh("v");
@@ -180,7 +194,9 @@ impl Generator<'_> {
         let element = self.element(index, depth.min(2));
         match self.maps[index].value {
             Value::Aggregate(function) => format!("{element} = {}", self.aggregation(function, depth)),
-            Value::Data(kind @ (Kind::Text | Kind::Pair)) => format!("{element} = {}", self.value(kind, depth)),
+            Value::Data(kind @ (Kind::Text | Kind::Pair | Kind::Symbol)) => {
+                format!("{element} = {}", self.value(kind, depth))
+            }
             Value::Data(Kind::Int) => match self.random.below(6) {
                 0 | 1 => format!("{element}{}", self.random.one_of(&["++", "--"])),
                 2 => format!("{element} {}= {}", self.random.one_of(COMPOUND), self.int(depth)),
@@ -198,6 +214,14 @@ impl Generator<'_> {
         }
     }
 
+    fn complaint(&mut self) -> String {
+        match self.random.below(3) {
+            0 => format!("assert({}, \"wrong\")", self.int(2)),
+            1 => format!("errorf(\"%d %s\", {}, {})", self.int(2), self.text(2)),
+            _ => format!("warnf(\"%d\", {})", self.int(2)),
+        }
+    }
+
     fn emit(&mut self) -> String {
         let mut fields: Vec<String> = (0..1 + self.random.below(4)).map(|place| self.shown(place)).collect();
         if self.random.percent(30) {
@@ -208,18 +232,14 @@ impl Generator<'_> {
 
     fn shown(&mut self, place: usize) -> String {
         let value = match self.random.below(10) {
-            0 if self.scope.has_stacks => (self.random.pick(&["kstack", "ustack"])).to_owned(),
+            0 if self.scope.has_stacks => self.stack(),
             1..4 => self.text(DEPTH),
-            4 => self.symbol(),
+            4 => self.value(Kind::Symbol, 1),
+            6 if self.random.percent(30) => "username".to_owned(),
             5 => self.value(Kind::Pair, 2),
             _ => self.int(DEPTH),
         };
         format!("f{place} = {value}")
-    }
-
-    /// An address by its name.
-    fn symbol(&mut self) -> String {
-        format!("{}({})", self.random.one_of(&["ksym", "usym"]), self.int(1))
     }
 
     fn printf(&mut self) -> String {
@@ -232,7 +252,8 @@ impl Generator<'_> {
                 false => self.random.pick(&["%d", "%u", "%x", "%08llx", "%-5ld", "%i"]),
             };
             let value = match is_text {
-                true if self.random.percent(20) => self.symbol(),
+                true if self.random.percent(10) => format!("ksym({})", self.int(1)),
+                true if self.random.percent(10) => self.value(Kind::Symbol, 1),
                 true if self.random.percent(20) => self.value(Kind::Pair, 2),
                 true => self.text(DEPTH),
                 false => self.int(DEPTH),
@@ -245,11 +266,12 @@ impl Generator<'_> {
 
     fn whole_map(&mut self) -> String {
         let map = format!("@{}", self.random.one_of(&self.maps).name);
-        match self.random.below(5) {
+        match self.random.below(6) {
             0 => format!("clear({map})"),
             1 => format!("zero({map})"),
             2 => format!("print({map}, {})", 1 + self.random.below(10)),
             3 => format!("print({map}, {}, 1000)", 1 + self.random.below(10)),
+            4 => format!("print({})", self.any_element()),
             _ => format!("print({map})"),
         }
     }

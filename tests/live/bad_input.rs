@@ -123,6 +123,33 @@ pub fn without_tracefs() -> Result<(), Failed> {
     refused(&output, MACHINE, &["tracefs", "mount -t tracefs"])
 }
 
+/// Where sysfs is not mounted, what cannot be read and how to mount it.
+pub fn without_sysfs() -> Result<(), Failed> {
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", "umount -l /sys && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_pfscript")]);
+    let output = bounded(command.args(["-e", "BEGIN { printf(\"x\\n\"); }"]))?;
+    refused(&output, MACHINE, &["/sys/devices/system/cpu/possible", "mount -t sysfs"])
+}
+
+/// A named pipe that nobody reads is not waited for.
+pub fn pipe_without_reader() -> Result<(), Failed> {
+    let pipe = scratch("pipe_without_reader");
+    let _ = fs::remove_file(&pipe);
+    if !Command::new("mkfifo").arg(&pipe).status()?.success() {
+        return Err("no named pipe can be made".into());
+    }
+    let output = bounded(pfscript().arg("-o").arg(&pipe).args(["-e", "BEGIN { exit(); }"]));
+    fs::remove_file(&pipe)?;
+    refused(&output?, COMMAND_LINE, &["pipe_without_reader", "nobody reads"])
+}
+
+/// Help that nobody gets to see is a failure, said where it can be seen.
+pub fn help_to_full_disk() -> Result<(), Failed> {
+    let full = fs::File::options().write(true).open("/dev/full")?;
+    let output = pfscript().arg("--help").stdout(full).output()?;
+    refused(&output, MACHINE, &["cannot write to standard output", "No space left"])
+}
+
 /// Another user, without any capability.
 fn as_nobody() -> Command {
     let mut command = Command::new("setpriv");

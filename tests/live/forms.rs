@@ -7,7 +7,7 @@ use libtest_mimic::Failed;
 use serde_json::Value;
 
 use crate::rig::multiples::check_multiples;
-use crate::tracer::{Faulted, Finished, Tracer, faulted, generate};
+use crate::tracer::{Faulted, Finished, Tracer, faulted, generate, pfscript};
 
 const STEP: u64 = 100;
 const COLUMNS: [&str; 4] = ["time", "pid", "comm", "nb_page_fault"];
@@ -84,4 +84,18 @@ pub fn into_file() -> Result<(), Failed> {
     finished.stdout = fs::read_to_string(&file)?;
     fs::remove_file(&file)?;
     Ok(check_multiples(&finished.counts_of(process.pid), STEP, process.faults, 0)?)
+}
+
+/// What a script says of itself goes to stderr with its place, whatever the form, and also with -q.
+pub fn complaints() -> Result<(), Failed> {
+    let script = "BEGIN {\n  warnf(\"%d of %s\\n\", 2, \"a\\x1bb\");\n  assert(pid == 0, \"100% so\");\n}";
+    for form in ["table", "json"] {
+        let output = pfscript().args(["-q", "-f", form, "-e", script]).output()?;
+        let (said, code) = (String::from_utf8_lossy(&output.stderr), output.status.code());
+        let expected = "-e:2:3: WARNING: 2 of a\x1bb\n-e:3:3: ERROR: 100% so\n";
+        if said != expected || code != Some(1) || !output.stdout.is_empty() {
+            return Err(format!("{form}: {code:?}, said {said:?}").into());
+        }
+    }
+    Ok(())
 }

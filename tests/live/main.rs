@@ -99,6 +99,7 @@ fn form_trials() -> Vec<Trial> {
         live("forms/json", forms::json),
         live("forms/csv", forms::csv),
         live("forms/file", forms::into_file),
+        live("forms/complaints", forms::complaints),
     ]
 }
 
@@ -140,6 +141,8 @@ fn symbol_trials() -> Vec<Trial> {
         live("symbols/uretprobe", symbols::uretprobe),
         live("symbols/user_stack", symbols::user_stack),
         live("symbols/kernel_stack", symbols::kernel_stack),
+        live("symbols/kept_stacks", symbols::kept_stacks),
+        live("symbols/lengths_and_elements", symbols::lengths_and_elements),
         live("symbols/user_symbol", symbols::user_symbol),
         live("symbols/kernel_types", symbols::kernel_types),
         live("symbols/moments", symbols::moments),
@@ -176,6 +179,9 @@ fn bad_input_trials() -> Vec<Trial> {
     trials.push(file("line_of_10_mb", vec![b'a'; 10 << 20], &["line_of_10_mb", "larger than"]));
     trials.push(need::trial("bad_input/without_root", OTHER_USERS, bad_input::without_root));
     trials.push(need::trial("bad_input/without_tracefs", NAMESPACES, bad_input::without_tracefs));
+    trials.push(need::trial("bad_input/without_sysfs", NAMESPACES, bad_input::without_sysfs));
+    trials.push(Trial::test("bad_input/pipe_without_reader", bad_input::pipe_without_reader));
+    trials.push(Trial::test("bad_input/help_to_full_disk", bad_input::help_to_full_disk));
     trials.push(need::trial("unprivileged", BARE_MACHINES, bad_input::unprivileged_work));
     trials
 }

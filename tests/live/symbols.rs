@@ -56,6 +56,67 @@ pub fn kernel_stack() -> Result<(), Failed> {
     expect(&finished, "\n    do_exit+")
 }
 
+/// Stacks are variables and values of maps too, in the shape that the script says.
+pub fn kept_stacks() -> Result<(), Failed> {
+    let script = r#"uprobe:libc:wait4 /comm == "page_fault_gen"/ {
+        $user = ustack(1); @user[comm] = $user; @pair = (comm, ustack(raw, 1));
+        printf("first %s", @user[comm]); printf("none %s.\n", @user["nobody"]);
+    }
+    rawtracepoint:sched_process_exit /comm == "page_fault_gen"/ { @kernel = kstack(perf, 2); @short[kstack(2)]++; }"#;
+    let (finished, _) = traced(script)?;
+    for text in [
+        "first 
+    wait4+0
+",
+        "none .
+",
+        "@kernel: 
+    ffffffff",
+        "@pair: (page_fault_gen, 
+    7f",
+        "@user[page_fault_gen]: 
+    wait4+0
+
+",
+    ] {
+        expect(&finished, text)?;
+    }
+    let short = finished
+        .stdout
+        .split_once(
+            "@short[
+",
+        )
+        .map_or("", |(_, rest)| rest);
+    match short.split_once(']').map_or(0, |(frames, _)| frames.lines().count()) {
+        2 => Ok(()),
+        found => Err(format!(
+            "{found} frames instead of 2:
+{}",
+            finished.stdout
+        )
+        .into()),
+    }
+}
+
+/// Stacks have lengths, and arrays in a tracepoint's record elements, whose number may be computed.
+pub fn lengths_and_elements() -> Result<(), Failed> {
+    let script = r#"tracepoint:raw_syscalls:sys_enter /comm == "page_fault_gen" && args.id == 1/ {
+        $i = len(kstack(1)) - 1;
+        @same[args.args[$i] == args.args[0], args.args[$i + 2] == args.args[2], args.args[$i + 6]] = count();
+        @deep[len(ustack) > 1 && len(kstack) > 1, len(kstack(2)), len(ustack(1))] = count();
+        @fd[args.args[$i] == 1 || args.args[$i] == 2] = count();
+    }"#;
+    let (finished, _) = traced(script)?;
+    for text in ["@same[1, 1, 0]: ", "@deep[1, 2, 1]: ", "@fd[1]: "] {
+        expect(&finished, text)?;
+    }
+    match finished.stdout.matches("]: ").count() {
+        3 => Ok(()),
+        more => Err(format!("{more} elements instead of 3:\n{}", finished.stdout).into()),
+    }
+}
+
 /// Arguments of raw tracepoints, and what they point to, are found through the kernel's types.
 pub fn kernel_types() -> Result<(), Failed> {
     let script = r#"rawtracepoint:sched_process_exit /comm == "page_fault_gen"/ {

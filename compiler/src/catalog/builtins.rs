@@ -1,8 +1,8 @@
 //! The builtins: names that stand for a value of the moment.
 
 use crate::catalog::helpers::Helper;
-use crate::check::types::{BOOL, DEFAULT_STRING_LEN, INT64, Pointee, Type, UINT32, UINT64};
-use crate::kernel::FieldKind;
+use crate::check::types::{BOOL, DEFAULT_STRING_LEN, INT64, Pointee, Type, UINT32, UINT64, WHOLE_STACK};
+use crate::kernel::{FieldKind, KernelType};
 use crate::manifest::AttachSpec;
 
 /// A builtin.
@@ -31,6 +31,8 @@ pub enum Origin {
     ProbeText,
     /// The probed function's name.
     FunctionText,
+    /// Whether the processor was in user mode, by the `cs` that was saved.
+    UserMode,
     /// A number.
     Constant(i64),
     /// How many CPUs the machine may ever have.
@@ -155,8 +157,8 @@ pub static BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "kstack",
-        doc: "stack of the kernel (as a key, or in emit and printf)",
-        ty: Type::Stack { user: false },
+        doc: "stack of the kernel",
+        ty: Type::Stack { user: false, shape: WHOLE_STACK },
         origin: |at| stack(at, false),
     },
     Builtin {
@@ -228,9 +230,21 @@ pub static BUILTINS: &[Builtin] = &[
         origin: |_| Some(Origin::Read(Source::HelperLow(Helper::GetCurrentUidGid))),
     },
     Builtin {
+        name: "usermode",
+        doc: "mode of the processor: 1 in a process's own code, 0 in the kernel",
+        ty: BOOL,
+        origin: user_mode,
+    },
+    Builtin {
+        name: "username",
+        doc: "name of the current process's user",
+        ty: Type::UserName,
+        origin: |_| Some(Origin::Read(Source::HelperLow(Helper::GetCurrentUidGid))),
+    },
+    Builtin {
         name: "ustack",
-        doc: "stack of the process (as a key, or in emit and printf)",
-        ty: Type::Stack { user: true },
+        doc: "stack of the process",
+        ty: Type::Stack { user: true, shape: WHOLE_STACK },
         origin: |at| stack(at, true),
     },
 ];
@@ -269,6 +283,19 @@ fn return_value(attach: &AttachSpec) -> Option<Origin> {
     }
 }
 
+/// Offset of the code segment, whose lowest bits are the privilege level, in x86-64's `struct pt_regs`.
+pub const PT_REGS_CS: i16 = 136;
+
+/// Where the context begins with the registers of what was interrupted.
+fn user_mode(attach: &AttachSpec) -> Option<Origin> {
+    use AttachSpec::{Hardware, Interval, Kprobe, Profile, Software, Uprobe};
+    let has_registers = matches!(
+        attach,
+        Software { .. } | Hardware { .. } | Interval { .. } | Profile { .. } | Kprobe { .. } | Uprobe { .. }
+    );
+    has_registers.then_some(Origin::UserMode)
+}
+
 fn function_name(attach: &AttachSpec) -> Option<Origin> {
     use AttachSpec::{Fentry, Kprobe, Uprobe};
     matches!(attach, Kprobe { .. } | Fentry { .. } | Uprobe { .. }).then_some(Origin::FunctionText)
@@ -285,6 +312,9 @@ pub fn field_type(kind: FieldKind) -> Option<Type> {
         FieldKind::Int { bytes, signed } => Some(Type::Int { bytes, signed }),
         FieldKind::CharArray { len } => Some(Type::Str { len }),
         FieldKind::DataLoc => Some(Type::Str { len: DEFAULT_STRING_LEN }),
+        FieldKind::IntArray { bytes, signed, len } => {
+            Some(Type::Array { element: Box::new(KernelType::Int { bytes, signed }), stride: bytes.into(), len })
+        }
         FieldKind::Opaque { .. } => None,
     }
 }

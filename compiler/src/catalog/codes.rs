@@ -33,6 +33,7 @@ codes! {
     FIELD_NAME = "PF0312": "A field of emit() has no name, or two have the same.";
     NOT_SUPPORTED = "PF0313": "It is part of the language, but this version of pfscript does not compile it.";
     OUTSIDE_LOOP = "PF0314": "break and continue belong inside a loop.";
+    NO_ELEMENT = "PF0315": "An array or string has no element of that number.";
     PARAM_DECLARATION = "PF0401": "The declaration of a parameter contradicts itself.";
     PARAM_MISSING = "PF0402": "The parameter has no default, and no value was given.";
     UNKNOWN_PROBE = "PF0501": "No kind of probe has this name.";

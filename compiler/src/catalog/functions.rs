@@ -38,6 +38,8 @@ pub enum FunctionKind {
     Summary,
     /// `has_key(@m[k])`
     HasKey,
+    /// `find(@m, k, $x)`
+    Find,
     /// `str(address)`
     Str {
         /// Of the kernel.
@@ -45,7 +47,9 @@ pub enum FunctionKind {
     },
     /// `strncmp(a, b, n)`
     Strncmp,
-    /// `len(@m)`
+    /// `strcontains(text, part)`
+    Strcontains,
+    /// `len(@m)`, `len(kstack)`, `len(text)`
     Len,
     /// `getopt("name", default, "help")`
     Getopt,
@@ -58,8 +62,17 @@ pub enum FunctionKind {
     },
     /// `kaddr("name")`
     Kaddr,
+    /// `kstack(depth)`, `ustack(depth)`
+    Stack,
     /// `strftime("format", nsecs)`
     Strftime,
+    /// `assert(condition, "text")`
+    Assert,
+    /// `errorf(...)`, `warnf(...)`
+    Complain {
+        /// An error, else a warning.
+        is_error: bool,
+    },
     /// `time("format")`
     Time,
     /// `@m = count()` and the like: only on the right of an assignment to a map.
@@ -103,12 +116,33 @@ use FunctionKind as Kind;
 
 /// Every function, in alphabetical order.
 pub static FUNCTIONS: &[FunctionRow] = &[
+    row(
+        "assert",
+        "assert(condition, \"text\")",
+        "when the condition does not hold, says the text and ends tracing with exit status 1",
+        (2, 2),
+        Kind::Assert,
+    ),
     row("avg", "@m[k] = avg(n)", "average of n", (1, 1), Kind::Aggregate(Aggregation::Avg)),
     row("clear", "clear(@m)", "removes all elements of a map", (1, 1), Kind::Clear),
     row("count", "@m[k] = count()", "how often it was called", (0, 0), Kind::Aggregate(Aggregation::Count)),
     row("delete", "delete(@m[k])", "removes an element; 1 when there was one", (1, 2), Kind::Delete),
     row("emit", "emit(a, name = b, ...)", "reports one event with named fields", (1, ANY), Kind::Emit),
+    row(
+        "errorf",
+        "errorf(\"format\", a, b, ...)",
+        "says on stderr that something is wrong, beside the place in the script",
+        (1, ANY),
+        Kind::Complain { is_error: true },
+    ),
     row("exit", "exit(code)", "ends tracing; the code is the exit status, 0 if not given", (0, 1), Kind::Exit),
+    row(
+        "find",
+        "find(@m, k, $x)",
+        "1 when the map has such an element, whose value is then assigned to the variable",
+        (3, 3),
+        Kind::Find,
+    ),
     row(
         "getopt",
         "getopt(\"name\", default, \"help\")",
@@ -120,20 +154,27 @@ pub static FUNCTIONS: &[FunctionRow] = &[
     row("hist", "@m[k] = hist(n)", "histogram of n by powers of two", (1, 1), Kind::Aggregate(Aggregation::Hist)),
     row("kaddr", "kaddr(\"name\")", "the address of that name in the kernel", (1, 1), Kind::Kaddr),
     row(
+        "kstack",
+        "kstack(depth), kstack(perf), kstack(perf, depth)",
+        "stack of the kernel, of at most so many frames, shown as names (`bpftrace`), as by `perf`, or `raw`",
+        (1, 2),
+        Kind::Stack,
+    ),
+    row(
         "kstr",
         "kstr(address), kstr(address, most)",
         "text at an address in the kernel, of at most so many bytes",
         (1, 2),
         Kind::Str { kernel: true },
     ),
+    row("ksym", "ksym(address)", "the name of an address in the kernel", (1, 1), Kind::Symbol { user: false }),
     row(
-        "ksym",
-        "ksym(address)",
-        "the name of an address in the kernel, for %s in printf, emit and keys",
+        "len",
+        "len(@m), len(kstack), len(text)",
+        "how many elements a map has, frames a stack, bytes a text",
         (1, 1),
-        Kind::Symbol { user: false },
+        Kind::Len,
     ),
-    row("len", "len(@m)", "how many elements the map has", (1, 1), Kind::Len),
     row(
         "lhist",
         "@m[k] = lhist(n, min, max, step)",
@@ -146,8 +187,8 @@ pub static FUNCTIONS: &[FunctionRow] = &[
     row("nsecs", "nsecs(monotonic) or nsecs(boot)", "nanoseconds by that clock", (1, 1), Kind::Nsecs),
     row(
         "print",
-        "print(@m), print(@m, top), print(@m, top, div), print(value)",
-        "prints a map or a value",
+        "print(@m), print(@m, top), print(@m, top, div), print(@m[k]), print(value)",
+        "prints a map, an element of it or a value",
         (1, 3),
         Kind::Print,
     ),
@@ -166,6 +207,13 @@ pub static FUNCTIONS: &[FunctionRow] = &[
         "text at an address in the process, of at most so many bytes",
         (1, 2),
         Kind::Str { kernel: false },
+    ),
+    row(
+        "strcontains",
+        "strcontains(text, part)",
+        "1 when the part is somewhere in the text, else 0",
+        (2, 2),
+        Kind::Strcontains,
     ),
     row(
         "strftime",
@@ -197,11 +245,19 @@ pub static FUNCTIONS: &[FunctionRow] = &[
         Kind::Time,
     ),
     row(
-        "usym",
-        "usym(address)",
-        "the name of an address in the process, for %s in printf, emit and keys",
-        (1, 1),
-        Kind::Symbol { user: true },
+        "ustack",
+        "ustack(depth), ustack(perf), ustack(perf, depth)",
+        "stack of the process, of at most so many frames, shown as names (`bpftrace`), as by `perf`, or `raw`",
+        (1, 2),
+        Kind::Stack,
+    ),
+    row("usym", "usym(address)", "the name of an address in the process", (1, 1), Kind::Symbol { user: true }),
+    row(
+        "warnf",
+        "warnf(\"format\", a, b, ...)",
+        "warns on stderr, beside the place in the script",
+        (1, ANY),
+        Kind::Complain { is_error: false },
     ),
     row("zero", "zero(@m)", "sets all elements of a map to zero", (1, 1), Kind::Zero),
 ];

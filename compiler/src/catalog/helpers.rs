@@ -71,6 +71,8 @@ helpers! {
     GetCurrentTask = 35, "get_current_task", Constant;
     /// The NUMA node of the present CPU.
     GetNumaNodeId = 42, "get_numa_node_id", Constant;
+    /// Copies the addresses of a stack; how many bytes of them, or a negative number.
+    GetStack = 67, "get_stack", Constant;
     /// The cgroup v2 id of the current task.
     GetCurrentCgroupId = 80, "get_current_cgroup_id", Constant;
     /// Reads user memory.

@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 
+pub mod absent;
 pub mod builtins;
 pub mod codes;
 pub mod functions;

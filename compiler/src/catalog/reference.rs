@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::absent::ABSENT;
 use super::builtins::BUILTINS;
 use super::functions::FUNCTIONS;
 use super::probe_kinds::PROBE_KINDS;
@@ -13,6 +14,13 @@ pub fn reference() -> String {
     section(&mut out, "Builtins", BUILTINS.iter().map(|builtin| (builtin.name, builtin.doc)));
     section(&mut out, "Functions", FUNCTIONS.iter().map(|row| (row.syntax, row.doc)));
     out
+}
+
+/// The names of all builtins and functions, and of what only bpftrace has.
+pub fn names() -> Vec<&'static str> {
+    let builtins = BUILTINS.iter().map(|builtin| builtin.name);
+    let functions = FUNCTIONS.iter().map(|row| row.name);
+    builtins.chain(functions).chain(ABSENT.iter().map(|(name, _)| *name)).collect()
 }
 
 fn section(out: &mut String, title: &str, rows: impl Iterator<Item = (&'static str, &'static str)>) {

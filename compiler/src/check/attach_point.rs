@@ -4,7 +4,7 @@ use pfscript_grammar::{Diagnostic, Span, ast};
 
 use super::{Checked, Checker};
 use crate::catalog::probe_kinds::{self, PROBE_KINDS, ParseFailure, ProbeKind};
-use crate::catalog::{codes, nearest};
+use crate::catalog::{absent, codes, nearest};
 use crate::glob;
 use crate::kernel::{TracepointFormat, Unavailable};
 use crate::manifest::AttachSpec;
@@ -127,9 +127,10 @@ impl Checker<'_> {
         let names: Vec<&str> = PROBE_KINDS.iter().map(|kind| kind.name).collect();
         let mut diagnostic =
             Diagnostic::error(codes::UNKNOWN_PROBE, point.kind.span, format!("no kind of probe is called `{name}`"));
-        diagnostic = match nearest(name, names.iter().copied()) {
-            Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-            None => diagnostic.help(format!("the kinds are {}", names.join(", "))),
+        diagnostic = match (absent::instead_of(name), nearest(name, names.iter().copied())) {
+            (Some(instead), _) => diagnostic.help(instead),
+            (None, Some(near)) => diagnostic.help(format!("did you mean `{near}`?")),
+            (None, None) => diagnostic.help(format!("the kinds are {}", names.join(", "))),
         };
         Err(self.note(diagnostic))
     }

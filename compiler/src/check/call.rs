@@ -4,18 +4,15 @@ use pfscript_grammar::{Diagnostic, Span, ast};
 
 use super::maps::{Value, lhist_steps};
 use super::program::{Element, Expr, ExprKind, Stmt, StmtKind};
-use super::types::{BOOL, DEFAULT_STRING_LEN, INT64, Pointee, Type, UINT64};
+use super::types::{BOOL, INT64, Type, UINT64};
 use super::{Checked, Checker};
 use crate::catalog::builtins::Source;
 use crate::catalog::functions::{self, Aggregation, FUNCTIONS, FunctionKind, FunctionRow};
 use crate::catalog::helpers::Helper;
-use crate::catalog::{codes, nearest};
+use crate::catalog::{absent, codes, nearest};
 use crate::format;
 use crate::kernel::Unavailable;
-use crate::manifest::{Action, MapRef, MapValue};
-
-/// A string has fewer bytes than this.
-const MAX_STRING_LEN: i64 = 256;
+use crate::manifest::{Action, Format, FormatPiece, MapRef, MapValue};
 
 /// The most buckets of a linear histogram.
 const MAX_BUCKETS: u64 = 1000;
@@ -53,7 +50,9 @@ impl Checker<'_> {
     fn unknown_function<T>(&mut self, callee: &ast::Ident) -> Checked<T> {
         let message = format!("no function is called `{}`", callee.name);
         let mut diagnostic = Diagnostic::error(codes::UNKNOWN_FUNCTION, callee.span, message);
-        if let Some(near) = nearest(&callee.name, FUNCTIONS.iter().map(|row| row.name)) {
+        if let Some(instead) = absent::instead_of(&callee.name) {
+            diagnostic = diagnostic.help(instead);
+        } else if let Some(near) = nearest(&callee.name, FUNCTIONS.iter().map(|row| row.name)) {
             diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
         } else {
             let names: Vec<&str> = FUNCTIONS.iter().map(|row| row.name).collect();
@@ -67,16 +66,20 @@ impl Checker<'_> {
         let row = self.function(callee, args, span)?;
         let (kind, ty) = match row.kind {
             FunctionKind::Delete => (ExprKind::MapDelete(self.element_argument(row, args, span)?), BOOL),
+            FunctionKind::Find => return self.find_element(row, args, span),
             FunctionKind::HasKey => (ExprKind::MapHasKey(self.element_argument(row, args, span)?), BOOL),
             FunctionKind::Str { kernel } => return self.read_string(args, !kernel, span),
-            FunctionKind::Len => (ExprKind::MapLen(self.map_with_key(row, &args[0])?), INT64),
+            FunctionKind::Len => return self.len(row, &args[0], span),
             FunctionKind::Strncmp => return self.strncmp(args, span),
+            FunctionKind::Strcontains => return self.strcontains(args, span),
             FunctionKind::Getopt => return self.getopt(args, span),
             FunctionKind::Nsecs => return self.nsecs_of(&args[0].value, span),
             FunctionKind::Symbol { user } => {
                 let address = self.int_expr(&args[0].value)?;
-                return Ok(Expr { ty: Type::Symbol { user }, span, ..address });
+                let kind = if user { ExprKind::OfProcess(Box::new(address)) } else { address.kind };
+                (kind, Type::Symbol { user })
             }
+            FunctionKind::Stack => return self.stack(callee, args, span),
             FunctionKind::Kaddr => return self.kernel_address(&args[0].value, span),
             FunctionKind::Strftime => {
                 let format = self.literal_text(&args[0].value, "the format")?;
@@ -94,48 +97,6 @@ impl Checker<'_> {
             }
         };
         Ok(Expr { kind, ty, span })
-    }
-
-    /// `str(x)` of a string literal or positional parameter is that text.
-    fn read_string(&mut self, args: &[ast::Arg], user: bool, span: Span) -> Checked<Expr> {
-        let addr = self.expr(&args[0].value)?;
-        let most = args.get(1).map(|most| self.string_length(&most.value)).transpose()?;
-        match (&addr.kind, most) {
-            (ExprKind::Str(text), Some(most)) => {
-                // No character is cut in two.
-                let text = text[..text.floor_char_boundary(most as usize)].to_owned();
-                return Ok(Expr { kind: ExprKind::Str(text), ..addr });
-            }
-            (_, None) if addr.ty.is_str() => return Ok(addr),
-            _ => {}
-        }
-        // What the kernel's own types call text lies in the kernel.
-        let user = user && addr.ty != Type::Pointer(Pointee::Text);
-        if !addr.ty.is_int() && !matches!(addr.ty, Type::Pointer(_)) {
-            return self.mismatch(&addr, "an address");
-        }
-        // One byte more than the text, for the NUL that the kernel puts behind it.
-        let ty = Type::Str { len: most.map_or(DEFAULT_STRING_LEN, |most| most + 1) };
-        Ok(Expr { kind: ExprKind::ReadStr { user, addr: Box::new(addr) }, ty, span })
-    }
-
-    fn string_length(&mut self, expr: &ast::Expr) -> Checked<u32> {
-        match self.positive_constant(expr, "the length of a string")? {
-            most @ 1..MAX_STRING_LEN => Ok(most as u32),
-            _ => self.error(codes::TOO_LONG, expr.span, format!("a string has at most {} bytes", MAX_STRING_LEN - 1)),
-        }
-    }
-
-    /// 0 when two texts begin alike.
-    fn strncmp(&mut self, args: &[ast::Arg], span: Span) -> Checked<Expr> {
-        let texts = [0, 1].map(|index| {
-            let text = self.data_expr(&args[index].value)?;
-            if text.ty.is_str() { Ok(text) } else { self.mismatch(&text, "a string") }
-        });
-        let most = self.string_length(&args[2].value);
-        let [lhs, rhs] = texts;
-        let (lhs, rhs, most) = (Box::new(lhs?), Box::new(rhs?), most?);
-        Ok(Expr { kind: ExprKind::BytesCompare { equal: false, most: Some(most), lhs, rhs }, ty: BOOL, span })
     }
 
     /// `f(@m[k])` or `f(@m, k)`.
@@ -157,6 +118,22 @@ impl Checker<'_> {
         }
     }
 
+    /// `find(@m, k, $x)`
+    fn find_element(&mut self, row: &FunctionRow, args: &[ast::Arg], span: Span) -> Checked<Expr> {
+        let ast::ExprKind::Var(name) = &args[2].value.kind else {
+            let diagnostic =
+                Diagnostic::error(codes::NOT_A_PLACE, args[2].value.span, "find needs a variable to assign to");
+            return Err(self.note(diagnostic.help(format!("it is called `{}`", row.syntax))));
+        };
+        let element = self.element_argument(row, &args[..2], span)?;
+        let ty = self.element_type(element.map, span)?;
+        let known = self.probe.find(name);
+        let var = known.unwrap_or_else(|| self.probe.declare(name, ty.widened(), args[2].value.span));
+        // Whether the variable takes such a value; what it is does not matter.
+        self.set_variable(var, Expr { kind: ExprKind::MapLoad(element.clone()), ty: ty.clone(), span })?;
+        Ok(Expr { kind: ExprKind::MapFind { element, ty, var, is_new: known.is_none() }, ty: BOOL, span })
+    }
+
     fn whole_map(&mut self, row: &FunctionRow, arg: &ast::Arg) -> Checked<MapRef> {
         match &arg.value.kind {
             ast::ExprKind::Map(element) if element.keys.is_empty() => Ok(self.map_named(&element.map)),
@@ -166,6 +143,34 @@ impl Checker<'_> {
                 Err(self.note(diagnostic.help(format!("it is called `{}`", row.syntax))))
             }
         }
+    }
+
+    /// `len(@m)`, `len(kstack)`, `len("text")`
+    fn len(&mut self, row: &FunctionRow, arg: &ast::Arg, span: Span) -> Checked<Expr> {
+        if self.is_whole_map(&arg.value) {
+            return Ok(Expr { kind: ExprKind::MapLen(self.map_with_key(row, arg)?), ty: INT64, span });
+        }
+        let of = self.expr(&arg.value)?;
+        match (&of.ty, &of.kind) {
+            (Type::Str { .. }, _) => Ok(self.string_len(of, span)),
+            (&Type::Stack { user, shape }, ExprKind::Read(_)) => {
+                Ok(Expr { kind: ExprKind::StackLen { user, depth: shape.depth }, ty: INT64, span })
+            }
+            (Type::Stack { .. }, _) => {
+                let diagnostic =
+                    Diagnostic::error(codes::NOT_HERE, of.span, "of a stack that was kept only the number is known");
+                Err(self.note(diagnostic.help("ask where it is taken, `len(kstack)`, and keep the answer")))
+            }
+            _ => self.mismatch(&of, "a map, a string or a stack"),
+        }
+    }
+
+    /// `@m`, unless it is known for a map of one string.
+    fn is_whole_map(&mut self, expr: &ast::Expr) -> bool {
+        let ast::ExprKind::Map(element) = &expr.kind else { return false };
+        let map = self.map_named(&element.map);
+        let is_string = matches!(self.maps.value(map), Some(Value::Data(Type::Str { .. })));
+        element.keys.is_empty() && !(is_string && self.maps.key(map) == Some(&[]))
     }
 
     pub(super) fn map_with_key(&mut self, row: &FunctionRow, arg: &ast::Arg) -> Checked<MapRef> {
@@ -195,6 +200,8 @@ impl Checker<'_> {
             FunctionKind::Printf => self.printf(args, span)?,
             FunctionKind::Print => self.print(row, args, span)?,
             FunctionKind::Exit => self.exit(args, span)?,
+            FunctionKind::Complain { is_error } => self.complain(is_error, args, span)?,
+            FunctionKind::Assert => self.assert(args, span)?,
             FunctionKind::Clear => {
                 let map = self.whole_map(row, &args[0])?;
                 self.record(Action::Clear(map), Vec::new(), span)
@@ -215,12 +222,15 @@ impl Checker<'_> {
             FunctionKind::Delete
             | FunctionKind::Getopt
             | FunctionKind::Strncmp
+            | FunctionKind::Strcontains
             | FunctionKind::Len
             | FunctionKind::Nsecs
             | FunctionKind::Strftime
             | FunctionKind::Symbol { .. }
             | FunctionKind::Kaddr
+            | FunctionKind::Stack
             | FunctionKind::HasKey
+            | FunctionKind::Find
             | FunctionKind::Str { .. }
             | FunctionKind::Aggregate(_) => {
                 return Ok(false);
@@ -231,6 +241,17 @@ impl Checker<'_> {
             out.push(Stmt { kind: StmtKind::Return, span });
         }
         Ok(true)
+    }
+
+    /// `assert(condition, "text")`: an `if`.
+    fn assert(&mut self, args: &[ast::Arg], span: Span) -> Checked<StmtKind> {
+        let (cond, text) = (self.condition(&args[0].value), self.literal_text(&args[1].value, "the text"));
+        let (cond, text) = (cond?, text?);
+        let format = Format { pieces: vec![FormatPiece::Literal(text)] };
+        let complaint = self.record(Action::Complain { is_error: true, format }, Vec::new(), span);
+        let exit = self.record(Action::Exit, vec![("code".to_owned(), super::expr::int(1, INT64, span))], span);
+        let otherwise = [complaint, exit, StmtKind::Return].map(|kind| Stmt { kind, span }).to_vec();
+        Ok(StmtKind::If { cond, then: Vec::new(), otherwise })
     }
 
     fn literal_text(&mut self, expr: &ast::Expr, what: &str) -> Checked<String> {
@@ -277,15 +298,33 @@ impl Checker<'_> {
 
     /// `print(value)` is a `printf` of its own making.
     fn print_value(&mut self, value: &ast::Expr, span: Span) -> Checked<StmtKind> {
-        let value = self.shown_expr(value)?;
+        let value = self.data_expr(value)?;
         let format = if value.ty.is_int() { "%d\n" } else { "%s\n" };
         let format = format::parse(format).expect("a good format");
         Ok(self.record(Action::Printf(format), vec![(String::new(), value)], span))
     }
 
+    /// `print(@m[k])`: what it holds now, or, of an aggregation, when user space looks.
+    fn print_element(&mut self, element: &ast::MapElement, span: Span) -> Checked<StmtKind> {
+        let element = self.element(element)?;
+        let map = element.map;
+        let key = Type::Tuple(self.maps.key(map).unwrap_or_default().to_vec());
+        let mut fields = vec![("key".to_owned(), Expr { kind: ExprKind::MapKey(element.clone()), ty: key, span })];
+        match self.maps.value(map).cloned() {
+            None if self.is_settled => return self.never_written(map, span),
+            None => return Err(super::Reported),
+            Some(Value::Aggregate(_)) => {}
+            Some(Value::Data(ty)) => {
+                fields.push(("value".to_owned(), Expr { kind: ExprKind::MapLoad(element), ty, span }));
+            }
+        }
+        Ok(self.record(Action::PrintElement(map), fields, span))
+    }
+
     fn print(&mut self, row: &FunctionRow, args: &[ast::Arg], span: Span) -> Checked<StmtKind> {
         match &args[0].value.kind {
             ast::ExprKind::Map(element) if element.keys.is_empty() => {}
+            ast::ExprKind::Map(element) if args.len() == 1 => return self.print_element(element, span),
             _ if args.len() == 1 => return self.print_value(&args[0].value, span),
             _ => {}
         }

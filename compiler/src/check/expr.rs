@@ -47,7 +47,7 @@ impl Checker<'_> {
             ast::ExprKind::Cast { ty, operand } => self.cast(ty, operand, span),
             ast::ExprKind::IncDec { op, fix, place } => self.inc_dec(*op, *fix, place, span),
             ast::ExprKind::Tuple(elements) => self.tuple(elements, span),
-            ast::ExprKind::Index { .. } => self.not_supported(span, "an index into something that is not a map"),
+            ast::ExprKind::Index { base, index } => self.index(base, index, span),
         }
     }
 
@@ -66,17 +66,16 @@ impl Checker<'_> {
         if checked.ty.is_int() { Ok(checked) } else { self.mismatch(&checked, "an integer") }
     }
 
-    /// An expression that has bytes: an integer, a string or a tuple.
+    /// An expression that has bytes, and so can be kept and shown.
     pub(super) fn data_expr(&mut self, expr: &ast::Expr) -> Checked<Expr> {
-        let checked = self.value(expr)?;
+        let checked = self.expr(expr)?;
         self.data(checked)
     }
 
-    fn data(&mut self, checked: Expr) -> Checked<Expr> {
-        match checked.ty {
-            Type::Int { .. } | Type::Str { .. } | Type::Tuple(_) => Ok(checked),
-            _ => self.mismatch(&checked, "an integer or a string"),
-        }
+    /// The same of an expression that is checked already.
+    pub(super) fn data(&mut self, checked: Expr) -> Checked<Expr> {
+        let checked = as_number(checked);
+        if checked.ty.data().is_some() { Ok(checked) } else { self.mismatch(&checked, "an integer or a string") }
     }
 
     /// An expression that a variable can keep: data, or an address of which it is known what is there.
@@ -84,26 +83,6 @@ impl Checker<'_> {
         match self.expr(expr)? {
             address if matches!(address.ty, Type::Pointer(_)) => Ok(address),
             other => self.data(other),
-        }
-    }
-
-    /// An expression that can be part of a key or be printed: data, or a stack.
-    pub(super) fn shown_expr(&mut self, expr: &ast::Expr) -> Checked<Expr> {
-        let checked = self.expr(expr)?;
-        self.shown(checked)
-    }
-
-    /// The same of an expression that is checked already.
-    pub(super) fn shown(&mut self, checked: Expr) -> Checked<Expr> {
-        let checked = as_number(checked);
-        match checked.ty {
-            Type::Int { .. }
-            | Type::Str { .. }
-            | Type::Stack { .. }
-            | Type::Symbol { .. }
-            | Type::Moment(_)
-            | Type::Tuple(_) => Ok(checked),
-            _ => self.mismatch(&checked, "an integer or a string"),
         }
     }
 
@@ -151,6 +130,12 @@ impl Checker<'_> {
     pub(super) fn named_type(&mut self, written: &ast::TypeName) -> Checked<Type> {
         if written.is_struct || written.pointers > 0 {
             return self.pointer_type(written);
+        }
+        if written.length.is_some() && written.name != "string" {
+            let diagnostic = Diagnostic::error(codes::UNKNOWN_TYPE, written.span, "only strings have a length");
+            return Err(
+                self.note(diagnostic.help("an array in the kernel is read from its address: `((uint8 *)x)[1]`"))
+            );
         }
         if written.name == "string" {
             let len = written.length.unwrap_or(DEFAULT_STRING_LEN.into());

@@ -10,7 +10,7 @@ use super::{Checked, Checker};
 use crate::catalog::builtins::{self, Source};
 use crate::catalog::{codes, nearest, probe_kinds};
 use crate::ir::BinaryOp;
-use crate::kernel::{FieldKind, KernelType, Signature, StructId, StructMember, TracepointFormat, Unavailable};
+use crate::kernel::{FieldKind, KernelType, Signature, StructId, TracepointFormat, Unavailable};
 use crate::manifest::AttachSpec;
 
 /// The first bytes of a tracepoint's record, where the common fields are. Programs must not read
@@ -81,25 +81,27 @@ impl Checker<'_> {
         };
         let offset = int(member.offset.into(), INT64, span);
         let address = binary_of(BinaryOp::Add, Expr { ty: UINT64, ..base }, offset, UINT64, span);
-        self.read_member(address, member, span)
+        let whole = self.read_at(address, &member.ty, false, span)?;
+        Ok(match (member.bits, &member.ty) {
+            (Some(bits), &KernelType::Int { signed, .. }) => bit_field(whole, bits, signed, span),
+            _ => whole,
+        })
     }
 
-    fn read_member(&mut self, address: Expr, member: &StructMember, span: Span) -> Checked<Expr> {
-        let Some(ty) = Type::of_kernel(&member.ty) else {
-            return self.not_supported(span, "a field that is an array of something other than characters");
+    /// What is at an address of the kernel (or of the process), being of a type that the kernel's
+    /// BTF says: of structures and arrays still the address.
+    pub(super) fn read_at(&mut self, address: Expr, ty: &KernelType, user: bool, span: Span) -> Checked<Expr> {
+        let Some(checked) = Type::of_kernel(ty) else {
+            return self.not_supported(span, "a field that is no integer, text, address, structure or array");
         };
         let addr = Box::new(address);
-        let (bytes, signed) = match &member.ty {
-            KernelType::Struct(_) => return Ok(Expr { ty, ..*addr }),
-            KernelType::CharArray { .. } => return Ok(typed(ExprKind::ReadStr { user: false, addr }, ty, span)),
+        let (bytes, signed) = match ty {
+            KernelType::Struct(_) | KernelType::Array { .. } => return Ok(Expr { ty: checked, span, ..*addr }),
+            KernelType::CharArray { .. } => return Ok(typed(ExprKind::ReadStr { user, addr }, checked, span)),
             KernelType::Int { bytes, signed } => (*bytes, *signed),
             _ => (8, false),
         };
-        let whole = typed(ExprKind::ReadInt { user: false, bytes, signed, addr }, ty, span);
-        Ok(match member.bits {
-            Some(bits) => bit_field(whole, bits, signed, span),
-            None => whole,
-        })
+        Ok(typed(ExprKind::ReadInt { user, bytes, signed, addr }, checked, span))
     }
 
     fn args_field(&mut self, field: &ast::Ident, span: Span) -> Checked<Expr> {

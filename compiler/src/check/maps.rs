@@ -106,7 +106,9 @@ impl MapTable {
 
     /// The final layouts, in the order of the [`MapRef`]s.
     pub fn into_infos(self) -> Vec<MapInfo> {
-        let mut symbols = HashSet::from([manifest::EVENTS_MAP.to_owned()]);
+        let stacks = (1..=manifest::STACK_DEPTH).map(manifest::stacks_map);
+        let mut symbols: HashSet<String> =
+            stacks.chain([manifest::EVENTS_MAP, manifest::STAGE_MAP].map(String::from)).collect();
         self.shapes.into_iter().map(|shape| layout(shape, &mut symbols)).collect()
     }
 }
@@ -292,7 +294,7 @@ impl Checker<'_> {
     }
 
     fn key_part(&mut self, key: &ast::Expr) -> Checked<Expr> {
-        let part = self.shown_expr(key)?;
+        let part = self.data_expr(key)?;
         let has_moment = part.ty.spread().any(|ty| matches!(ty, Type::Moment(_)));
         if has_moment { self.mismatch(&part, "an integer or a string") } else { Ok(part) }
     }
@@ -426,6 +428,10 @@ pub(super) fn describe_shape(value: &Value) -> String {
         Value::Data(Type::Int { .. }) => "integers".into(),
         Value::Data(Type::Str { .. }) => "strings".into(),
         Value::Data(ty @ Type::Tuple(_)) => format!("tuples {ty}"),
+        Value::Data(ty @ Type::Stack { .. }) => format!("stacks ({ty})"),
+        Value::Data(ty @ Type::Symbol { .. }) => format!("symbols ({ty})"),
+        Value::Data(Type::Moment(_)) => "moments in time".into(),
+        Value::Data(Type::UserName) => "names of users".into(),
         Value::Data(ty) => describe(ty),
         Value::Aggregate(value) => describe_value(value).into(),
     }

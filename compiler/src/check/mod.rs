@@ -10,6 +10,7 @@ mod call;
 mod constant;
 mod expr;
 mod fields;
+mod index;
 mod loops;
 mod maps;
 mod names;
@@ -19,7 +20,9 @@ pub mod program;
 mod record;
 mod retire;
 mod scope;
+mod stacks;
 mod stmt;
+mod strings;
 mod tuples;
 pub mod types;
 
@@ -235,7 +238,9 @@ impl<'a> Checker<'a> {
             Type::Str { .. } if wanted == "an integer" => {
                 diagnostic.help("strings can only be compared, `==` or `!=`, with other strings")
             }
+            Type::UserName => diagnostic.help("`uid` is the number of the user"),
             Type::Symbol { .. } => diagnostic.help("keep the address, and name it where it is shown"),
+            Type::Array { .. } => diagnostic.help("its elements are `x[0]`, `x[1]` and so on"),
             Type::Time => diagnostic.help("`nsecs` is the moment as a number; `time` is for emit()"),
             _ => diagnostic,
         }))
@@ -259,10 +264,12 @@ fn describe(ty: &Type) -> String {
         Type::Int { .. } => format!("an integer ({ty})"),
         Type::Str { .. } => "a string".into(),
         Type::Time | Type::Moment(_) => "a moment in time".into(),
-        Type::Stack { .. } => "a stack".into(),
+        Type::Stack { .. } => format!("a stack ({ty})"),
         Type::Tuple(_) => format!("a tuple {ty}"),
-        Type::Symbol { .. } => "a symbol".into(),
+        Type::UserName => "a user's name".into(),
+        Type::Symbol { .. } => format!("a symbol ({ty})"),
         Type::Pointer(_) => "an address".into(),
         Type::Struct(_) => "a structure".into(),
+        Type::Array { .. } => "an array".into(),
     }
 }

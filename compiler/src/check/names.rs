@@ -2,12 +2,15 @@
 
 use pfscript_grammar::{Diagnostic, Span};
 
-use super::expr::{int, param_constant, text_literal, typed};
+use super::expr::{binary_of, int, param_constant, text_literal, typed};
+use super::operators::compare_of;
 use super::program::{Expr, ExprKind};
-use super::types::{INT64, Type};
+use super::types::{INT64, Type, UINT64};
 use super::{Checked, Checker, Reported};
-use crate::catalog::builtins::{self, Origin};
-use crate::catalog::{codes, functions, nearest, probe_kinds};
+use crate::catalog::builtins::{self, Origin, PT_REGS_CS, Source};
+use crate::catalog::{absent, codes, functions, nearest, probe_kinds};
+use crate::ir::{BinaryOp, CmpOp};
+use crate::kernel::FieldKind;
 use crate::manifest::AttachSpec;
 
 impl Checker<'_> {
@@ -49,7 +52,12 @@ impl Checker<'_> {
         if let Some((ty, value)) = self.params.find(name) {
             return Ok(param_constant(ty, &value, span));
         }
-        let Some(builtin) = builtins::find(name) else { return self.unknown_name(name, span) };
+        let Some(builtin) = builtins::find(name) else {
+            return match self.enumerator(name) {
+                Some(value) => Ok(int(value as i64, if value > i64::MAX.into() { UINT64 } else { INT64 }, span)),
+                None => self.unknown_name(name, span),
+            };
+        };
         match (builtin.origin)(&self.probe.attach) {
             Some(origin) => self.builtin(origin, &builtin.ty, span),
             None => {
@@ -65,6 +73,7 @@ impl Checker<'_> {
         match (origin, self.probe.attach.clone()) {
             (Origin::Read(source), _) => Ok(typed(ExprKind::Read(source), ty.clone(), span)),
             (Origin::PossibleCpus, _) => Ok(int(self.kernel.possible_cpus().into(), ty.clone(), span)),
+            (Origin::UserMode, _) => Ok(user_mode(span)),
             (Origin::Constant(number), _) => Ok(int(number, ty.clone(), span)),
             (Origin::TaskField(path), _) => self.task_field(path, span),
             (Origin::Returned, AttachSpec::Fentry { function, .. }) => self.returned(&function, span),
@@ -80,6 +89,11 @@ impl Checker<'_> {
         }
     }
 
+    /// The value of a constant of the kernel's enumerations, whose names are in capitals.
+    fn enumerator(&self, name: &str) -> Option<i128> {
+        is_in_capitals(name).then(|| self.kernel.enumerator(name).ok()).flatten()
+    }
+
     pub(super) fn unknown_name<T>(&mut self, name: &str, span: Span) -> Checked<T> {
         let mut diagnostic = Diagnostic::error(codes::UNKNOWN_NAME, span, format!("nothing is called `{name}`"));
         let builtins = builtins::BUILTINS
@@ -93,8 +107,15 @@ impl Checker<'_> {
             diagnostic.help(format!("the function is called `{}`", row.syntax))
         } else if name == "args" {
             diagnostic.help("a field of it is written `args.FIELD`")
+        } else if let Some(instead) = absent::instead_of(name) {
+            diagnostic.help(instead)
         } else if let Some(near) = near {
             diagnostic.help(format!("did you mean `{near}`?"))
+        } else if is_in_capitals(name) {
+            diagnostic.help(format!(
+                "constants of the kernel's enumerations are known, macros of C headers are not: write the number, \
+                 or `param {name} = ...;`"
+            ))
         } else {
             diagnostic.help(format!(
                 "a variable is written `${name}`, a map `@{name}`, a parameter is declared with `param {name} = ...;`"
@@ -102,4 +123,16 @@ impl Checker<'_> {
         };
         Err(self.note(diagnostic))
     }
+}
+
+fn is_in_capitals(name: &str) -> bool {
+    !name.contains(|c: char| c.is_ascii_lowercase())
+}
+
+/// The lowest two bits of the code segment are the privilege level: 3 is that of processes.
+fn user_mode(span: Span) -> Expr {
+    let kind = FieldKind::Int { bytes: 8, signed: false };
+    let segment = typed(ExprKind::Read(Source::Context { offset: PT_REGS_CS, kind }), UINT64, span);
+    let level = binary_of(BinaryOp::And, segment, int(3, INT64, span), UINT64, span);
+    compare_of(CmpOp::Eq, level, int(3, INT64, span), span)
 }

@@ -130,9 +130,7 @@ impl Checker<'_> {
             (cond, then, otherwise) => (cond?, then?, otherwise?),
         };
         let ty = match then.ty.join(&otherwise.ty) {
-            Some(ty) if ty.is_int() => ty.widened(),
-            Some(ty) if ty.is_str() => ty,
-            Some(ty @ Type::Tuple(_)) => ty.widened(),
+            Some(ty) if ty.data().is_some() => ty.widened(),
             Some(_) => return self.mismatch(&then, "an integer or a string"),
             None => return self.mismatch(&otherwise, &format!("{} as on the left of `:`", super::describe(&then.ty))),
         };
@@ -142,7 +140,8 @@ impl Checker<'_> {
     }
 }
 
-fn compare_of(op: CmpOp, lhs: Expr, rhs: Expr, span: Span) -> Expr {
+/// A comparison.
+pub fn compare_of(op: CmpOp, lhs: Expr, rhs: Expr, span: Span) -> Expr {
     typed(ExprKind::Compare { op, lhs: Box::new(lhs), rhs: Box::new(rhs) }, BOOL, span)
 }
 

@@ -64,7 +64,7 @@ entity_impl!(Var, "$");
 pub struct VarData {
     /// Its name, without `$`.
     pub name: String,
-    /// Its type: a 64-bit integer, a string or a tuple of such.
+    /// Its type: anything but a narrow integer.
     pub ty: Type,
     /// Where it is first assigned.
     pub span: Span,
@@ -103,12 +103,25 @@ pub enum ExprKind {
     Read(Source),
     /// A map element's value.
     MapLoad(Element),
+    /// A map element's key, as the kernel has it: a tuple.
+    MapKey(Element),
     /// What an element's aggregation came to so far, of all CPUs.
     MapAggregated(Element),
     /// How many elements a map has.
     MapLen(MapRef),
     /// 1 when there is such an element.
     MapHasKey(Element),
+    /// 1 when there is such an element, whose value becomes the variable's.
+    MapFind {
+        /// The element.
+        element: Element,
+        /// The type of its value.
+        ty: Type,
+        /// The variable.
+        var: Var,
+        /// It has no value before.
+        is_new: bool,
+    },
     /// Removes the element; 1 when there was one.
     MapDelete(Element),
     /// How many elements were retired from a map.
@@ -202,6 +215,44 @@ pub enum ExprKind {
         /// The address.
         addr: Box<Expr>,
     },
+    /// An integer in an array in the context; 0 behind its end.
+    FieldElement {
+        /// Bytes from the context's start to the array.
+        offset: i16,
+        /// Width of an element in bytes.
+        bytes: u8,
+        /// Sign-extended, else zero-extended.
+        signed: bool,
+        /// How many elements there are.
+        len: u32,
+        /// Which.
+        index: Box<Expr>,
+    },
+    /// A byte of a string; 0 behind its end.
+    StrByte {
+        /// The string.
+        text: Box<Expr>,
+        /// Which.
+        index: Box<Expr>,
+    },
+    /// The length of a string.
+    StrLen(Box<Expr>),
+    /// 1 when a string is somewhere in another.
+    Contains {
+        /// The other.
+        text: Box<Expr>,
+        /// The one.
+        part: Box<Expr>,
+    },
+    /// The number of frames of the stack at the probe.
+    StackLen {
+        /// Of the process, else of the kernel.
+        user: bool,
+        /// The most frames.
+        depth: u32,
+    },
+    /// An address, with the process that it is in.
+    OfProcess(Box<Expr>),
     /// `str(address)`
     ReadStr {
         /// In user space, else in the kernel.

@@ -8,7 +8,7 @@ use super::{Checked, Checker};
 use crate::catalog::codes;
 use crate::format;
 use crate::manifest::{
-    Action, Constant, ConversionKind, FieldPlace, FormatPiece, RecordField, RecordHeader, RecordLayout,
+    Action, Constant, ConversionKind, FieldPlace, Format, FormatPiece, RecordField, RecordHeader, RecordLayout,
 };
 
 impl Checker<'_> {
@@ -32,7 +32,7 @@ impl Checker<'_> {
         let (name, value) = (name?, value?);
         match value.ty {
             Type::Time => Ok((name, value)),
-            _ => Ok((name, self.shown(value)?)),
+            _ => Ok((name, self.data(value)?)),
         }
     }
 
@@ -52,16 +52,28 @@ impl Checker<'_> {
 
     /// `printf("format", ...)`
     pub(super) fn printf(&mut self, args: &[ast::Arg], span: Span) -> Checked<StmtKind> {
+        let (format, fields) = self.formatted("printf", args)?;
+        Ok(self.record(Action::Printf(format), fields, span))
+    }
+
+    /// `errorf("format", ...)`, `warnf("format", ...)`
+    pub(super) fn complain(&mut self, is_error: bool, args: &[ast::Arg], span: Span) -> Checked<StmtKind> {
+        let (format, fields) = self.formatted(if is_error { "errorf" } else { "warnf" }, args)?;
+        Ok(self.record(Action::Complain { is_error, format }, fields, span))
+    }
+
+    /// A format and what it shows.
+    fn formatted(&mut self, name: &str, args: &[ast::Arg]) -> Checked<(Format, Vec<(String, Expr)>)> {
         let ast::ExprKind::Str(text) = &args[0].value.kind else {
             let message = "the format must be a string literal";
             let diagnostic = Diagnostic::error(codes::FORMAT, args[0].value.span, message);
-            return Err(self.note(diagnostic.help(r#"write `printf("%d\n", x)`, or `print(x)`"#)));
+            return Err(self.note(diagnostic.help(format!(r#"write `{name}("%d\n", x)`, or `print(x)`"#))));
         };
         let parsed = match format::parse(text) {
             Ok(parsed) => parsed,
             Err(why) => return self.error(codes::FORMAT, args[0].value.span, why),
         };
-        let fields: Vec<Checked<_>> = args[1..].iter().map(|arg| self.shown_expr(&arg.value)).collect();
+        let fields: Vec<Checked<_>> = args[1..].iter().map(|arg| self.data_expr(&arg.value)).collect();
         let fields = fields.into_iter().map(|field| Ok((String::new(), field?))).collect::<Checked<Vec<_>>>()?;
         let conversions: Vec<ConversionKind> = parsed
             .pieces
@@ -72,7 +84,7 @@ impl Checker<'_> {
             })
             .collect();
         self.conversions_fit(&conversions, &fields, args[0].value.span)?;
-        Ok(self.record(Action::Printf(parsed), fields, span))
+        Ok((parsed, fields))
     }
 
     fn conversions_fit(&mut self, kinds: &[ConversionKind], fields: &[(String, Expr)], at: Span) -> Checked<()> {

@@ -55,7 +55,7 @@ impl Checker<'_> {
     }
 
     fn name_shown(&mut self, name: &ast::Expr) -> Checked<Expr> {
-        let name = self.shown_expr(name)?;
+        let name = self.kept_expr(name)?;
         if name.ty.is_str() { Ok(name) } else { self.mismatch(&name, "a string") }
     }
 

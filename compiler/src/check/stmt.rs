@@ -173,7 +173,7 @@ impl Checker<'_> {
         }
     }
 
-    fn set_variable(&mut self, var: Var, value: Expr) -> Checked<StmtKind> {
+    pub(super) fn set_variable(&mut self, var: Var, value: Expr) -> Checked<StmtKind> {
         if self.probe.map_loops.iter().any(|map_loop| map_loop.var == var) {
             let message =
                 format!("${} is the element that the loop is at, it cannot be changed", self.probe.vars[var].name);
@@ -183,6 +183,7 @@ impl Checker<'_> {
         self.probe.note_use(var, true);
         let ty = self.probe.vars[var].ty.clone();
         let value = match (&ty, &value.ty) {
+            (known, found) if known == found => value,
             (Type::Int { bytes: 8, .. }, Type::Int { .. }) => value,
             (Type::Int { .. }, Type::Int { .. }) => {
                 let span = value.span;
@@ -198,7 +199,6 @@ impl Checker<'_> {
                 return Err(self.note(diagnostic));
             }
             (Type::Pointer(_), Type::Int { .. } | Type::Pointer(Pointee::Unknown)) => value,
-            (Type::Pointer(known), Type::Pointer(found)) if known == found => value,
             (Type::Pointer(_), Type::Pointer(_)) => {
                 let message = format!("${} points to something else than this", self.probe.vars[var].name);
                 let diagnostic = Diagnostic::error(codes::TYPE_MISMATCH, value.span, message)
@@ -220,19 +220,26 @@ impl Checker<'_> {
     fn let_stmt(
         &mut self,
         name: &ast::Ident,
-        ty: Option<&ast::TypeName>,
+        ty: Option<&ast::DeclaredType>,
         value: Option<&ast::Expr>,
         span: Span,
     ) -> Checked<StmtKind> {
-        let declared = ty.map(|ty| self.named_type(ty)).transpose()?;
+        let declared = ty.map(|ty| self.declared_type(ty)).transpose()?;
         let value = value.map(|value| self.kept_expr(value)).transpose()?;
         let ty = declared.or_else(|| value.as_ref().map(|value| variable_type(&value.ty))).unwrap_or(INT64);
-        let value = value.unwrap_or_else(|| match ty {
-            Type::Str { .. } => Expr { kind: ExprKind::Str(String::new()), ty: Type::Str { len: 8 }, span },
-            _ => zero(span),
-        });
+        let value = value.unwrap_or_else(|| zero_of(&ty, span));
         let var = self.probe.declare(&name.name, ty, name.span);
         self.set_variable(var, value)
+    }
+
+    fn declared_type(&mut self, written: &ast::DeclaredType) -> Checked<Type> {
+        match written {
+            ast::DeclaredType::Named(name) => self.named_type(name),
+            ast::DeclaredType::Tuple { elements, .. } => {
+                let elements: Vec<Checked<Type>> = elements.iter().map(|ty| self.declared_type(ty)).collect();
+                Ok(Type::Tuple(elements.into_iter().collect::<Checked<_>>()?))
+            }
+        }
     }
 
     /// An expression whose value is known now.
@@ -251,6 +258,16 @@ impl Checker<'_> {
 
 fn zero(span: Span) -> Expr {
     super::expr::int(0, INT64, span)
+}
+
+/// What a variable of that type is before anything is assigned to it.
+fn zero_of(ty: &Type, span: Span) -> Expr {
+    let kind = match ty {
+        Type::Str { .. } => return super::expr::text_literal("", span),
+        Type::Tuple(elements) => ExprKind::Tuple(elements.iter().map(|ty| zero_of(ty, span)).collect()),
+        _ => return zero(span),
+    };
+    Expr { kind, ty: ty.clone(), span }
 }
 
 /// The type of a variable that is given a value of `ty` first: integers are kept whole.

@@ -12,7 +12,7 @@ impl Checker<'_> {
     /// `(a, b)`
     pub(super) fn tuple(&mut self, elements: &[ast::Expr], span: Span) -> Checked<Expr> {
         // All of them, for each may have its errors, or teach a map something.
-        let elements: Vec<Checked<Expr>> = elements.iter().map(|element| self.shown_expr(element)).collect();
+        let elements: Vec<Checked<Expr>> = elements.iter().map(|element| self.data_expr(element)).collect();
         let elements = elements.into_iter().collect::<Checked<Vec<_>>>()?;
         let ty = Type::Tuple(elements.iter().map(|element| element.ty.clone()).collect());
         Ok(typed(ExprKind::Tuple(elements), ty, span))

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::kernel::{KernelType, StructId};
-use crate::manifest::{DataType, Member};
+use crate::manifest::{DataType, Member, STACK_DEPTH, StackNotation, StackShape};
 
 /// The type of an expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,17 +22,30 @@ pub enum Type {
     },
     /// The moment of an event, shown as wall-clock time. Only in records.
     Time,
-    /// A moment that is shown by a `strftime` format. Only in records.
+    /// A moment that is shown by a `strftime` format.
     Moment(String),
     /// An address, of what is known about it: an integer with fields.
     Pointer(Pointee),
     /// A structure in the kernel's memory: only its fields can be used.
     Struct(StructId),
-    /// A stack, of the kernel or of the process. Only in records, keys and tuples.
+    /// An array in the kernel's memory or in a tracepoint's record: only its elements can be used.
+    Array {
+        /// What its elements are.
+        element: Box<KernelType>,
+        /// Bytes from one to the next.
+        stride: u32,
+        /// How many there are.
+        len: u32,
+    },
+    /// A stack, of the kernel or of the process.
     Stack {
         /// Of the process.
         user: bool,
+        /// How deep it is, and how it is shown.
+        shape: StackShape,
     },
+    /// The number of a user, shown by the user's name.
+    UserName,
     /// Several values side by side.
     Tuple(Vec<Type>),
     /// An address that is shown by its name, in the kernel or in the process.
@@ -68,6 +81,8 @@ pub const UINT64: Type = Type::Int { bytes: 8, signed: false };
 pub const UINT32: Type = Type::Int { bytes: 4, signed: false };
 /// The type of comparisons: 0 or 1.
 pub const BOOL: Type = Type::Int { bytes: 1, signed: false };
+/// The shape of a stack of which nothing is said.
+pub const WHOLE_STACK: StackShape = StackShape { depth: STACK_DEPTH, notation: StackNotation::Name };
 /// The bytes of a string whose length nothing else says.
 pub const DEFAULT_STRING_LEN: u32 = 64;
 
@@ -82,9 +97,10 @@ impl Type {
         matches!(self, Self::Str { .. })
     }
 
-    /// Whether values of it lie in memory: strings and tuples.
+    /// Whether values of it lie in memory: strings, tuples, and what is of a process, with which
+    /// the process is kept.
     pub fn is_bytes(&self) -> bool {
-        matches!(self, Self::Str { .. } | Self::Tuple(_))
+        self.data().is_some_and(|data| data.is_bytes())
     }
 
     /// Itself, or the elements of a tuple and of tuples in it: the parts of a key.
@@ -114,6 +130,7 @@ impl Type {
     /// The type of a value of the kernel; none when scripts cannot use it.
     pub fn of_kernel(ty: &KernelType) -> Option<Self> {
         Some(match *ty {
+            KernelType::Array { ref element, stride, len } => Self::Array { element: element.clone(), stride, len },
             KernelType::Int { bytes, signed } => Self::Int { bytes, signed },
             KernelType::StructPointer(id) => Self::Pointer(Pointee::Struct(id)),
             KernelType::TextPointer => Self::Pointer(Pointee::Text),
@@ -142,7 +159,7 @@ impl Type {
     /// Whether a variable of this type takes a value of type `other`.
     pub fn holds(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Int { bytes: 8, .. }, Self::Int { .. }) => true,
+            (Self::Int { .. } | Self::Pointer(_), Self::Int { .. }) => true,
             (Self::Str { len }, Self::Str { len: found }) => found <= len,
             (Self::Tuple(own), Self::Tuple(others)) => {
                 own.len() == others.len() && own.iter().zip(others).all(|(own, other)| own.holds(other))
@@ -156,17 +173,18 @@ impl Type {
         match self {
             Self::Int { bytes, signed } => Some(DataType::Int { bytes: *bytes, signed: *signed }),
             Self::Str { len } => Some(DataType::Str { len: *len }),
-            Self::Stack { user: true } => Some(DataType::UserStack),
-            Self::Stack { user: false } => Some(DataType::KernelStack),
+            Self::Stack { user: true, shape } => Some(DataType::UserStack(*shape)),
+            Self::Stack { user: false, shape } => Some(DataType::KernelStack(*shape)),
             Self::Symbol { user: true } => Some(DataType::UserSymbol),
             Self::Symbol { user: false } => Some(DataType::KernelSymbol),
             Self::Moment(format) => Some(DataType::Moment(format.clone())),
+            Self::UserName => Some(DataType::UserName),
             Self::Pointer(_) => UINT64.data(),
             Self::Tuple(elements) => {
                 let elements = elements.iter().map(Self::data).collect::<Option<Vec<_>>>()?;
                 Some(DataType::Tuple(side_by_side(elements).0))
             }
-            Self::Time | Self::Struct(_) => None,
+            Self::Time | Self::Struct(_) | Self::Array { .. } => None,
         }
     }
 
@@ -196,10 +214,24 @@ impl fmt::Display for Type {
             Self::Int { bytes, signed } => write!(f, "{}int{}", if *signed { "" } else { "u" }, u32::from(*bytes) * 8),
             Self::Str { len } => write!(f, "string[{len}]"),
             Self::Time | Self::Moment(_) => write!(f, "time"),
+            Self::UserName => write!(f, "username"),
             Self::Pointer(_) => write!(f, "pointer"),
             Self::Struct(_) => write!(f, "struct"),
+            Self::Array { .. } => write!(f, "array"),
             Self::Symbol { user } => write!(f, "{}", if *user { "usym" } else { "ksym" }),
-            Self::Stack { user } => write!(f, "{}", if *user { "ustack" } else { "kstack" }),
+            Self::Stack { user, shape } => {
+                let name = if *user { "ustack" } else { "kstack" };
+                let notation = match shape.notation {
+                    StackNotation::Name => None,
+                    StackNotation::Perf => Some("perf".to_owned()),
+                    StackNotation::Raw => Some("raw".to_owned()),
+                };
+                let depth = (shape.depth != STACK_DEPTH).then(|| shape.depth.to_string());
+                match notation.into_iter().chain(depth).collect::<Vec<_>>() {
+                    said if said.is_empty() => write!(f, "{name}"),
+                    said => write!(f, "{name}({})", said.join(", ")),
+                }
+            }
             Self::Tuple(elements) => {
                 let elements: Vec<String> = elements.iter().map(Self::to_string).collect();
                 write!(f, "({})", elements.join(", "))
@@ -209,13 +241,18 @@ impl fmt::Display for Type {
 }
 
 impl DataType {
+    /// Whether values of it lie in memory, else in a register.
+    pub fn is_bytes(&self) -> bool {
+        matches!(self, Self::Str { .. } | Self::UserStack(_) | Self::UserSymbol | Self::Tuple(_))
+    }
+
     /// Bytes it takes.
     pub fn size(&self) -> u32 {
         match self {
             Self::Int { bytes, .. } => u32::from(*bytes),
             Self::Str { len } => *len,
-            Self::KernelStack | Self::KernelSymbol | Self::Moment(_) => 8,
-            Self::UserStack | Self::UserSymbol => 16,
+            Self::KernelStack(_) | Self::KernelSymbol | Self::UserName | Self::Moment(_) => 8,
+            Self::UserStack(_) | Self::UserSymbol => 16,
             Self::Tuple(members) => {
                 let end = members.last().map_or(0, |last| last.offset + last.ty.size());
                 end.next_multiple_of(self.align())
@@ -228,7 +265,12 @@ impl DataType {
         match self {
             Self::Int { bytes, .. } => u32::from(*bytes),
             Self::Str { .. } => 1,
-            Self::KernelStack | Self::UserStack | Self::KernelSymbol | Self::UserSymbol | Self::Moment(_) => 8,
+            Self::KernelStack(_)
+            | Self::UserStack(_)
+            | Self::KernelSymbol
+            | Self::UserSymbol
+            | Self::UserName
+            | Self::Moment(_) => 8,
             Self::Tuple(members) => members.iter().map(|member| member.ty.align()).max().unwrap_or(1),
         }
     }

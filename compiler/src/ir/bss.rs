@@ -1,5 +1,6 @@
 //! What lies in the object's `.bss` section: counters of what is lost, the start of tracing, the
-//! tallies of what was retired from maps, and a stretch of zeros that new map elements are made from.
+//! tallies of what was retired from maps, a stretch of zeros that new map elements are made from, and
+//! one for what nobody wants to know.
 
 use rustc_hash::FxHashMap;
 
@@ -15,6 +16,7 @@ pub struct Bss {
     tallies: Vec<(MapRef, u32)>,
     offsets: FxHashMap<CounterKind, u32>,
     zeros: Option<(u32, u32)>,
+    scratch: Option<(u32, u32)>,
     size: u32,
 }
 
@@ -55,14 +57,19 @@ impl Bss {
 
     /// Offset of at least `bytes` zeros.
     pub fn zeros(&mut self, bytes: u32) -> u32 {
-        match self.zeros {
-            Some((offset, length)) if length >= bytes => offset,
-            _ => {
-                let offset = self.reserve(bytes.next_multiple_of(8));
-                self.zeros = Some((offset, bytes));
-                offset
-            }
-        }
+        let known = self.zeros.filter(|&(_, length)| length >= bytes);
+        let zeros = known.unwrap_or_else(|| (self.reserve(bytes.next_multiple_of(8)), bytes));
+        self.zeros = Some(zeros);
+        zeros.0
+    }
+
+    /// Offset of at least `bytes` that all programs write to at will and none reads: for helpers of
+    /// which only the answer is wanted.
+    pub fn scratch(&mut self, bytes: u32) -> u32 {
+        let known = self.scratch.filter(|&(_, length)| length >= bytes);
+        let scratch = known.unwrap_or_else(|| (self.reserve(bytes.next_multiple_of(8)), bytes));
+        self.scratch = Some(scratch);
+        scratch.0
     }
 
     fn reserve(&mut self, bytes: u32) -> u32 {

@@ -6,7 +6,7 @@ use super::entities::{Block, Inst, Value};
 use super::function::{Function, Module, Tables, Type};
 use super::inst::{BlockCall, InstData, MapAddrOf};
 use super::operators::{BinaryOp, CmpOp};
-use crate::manifest::{EVENTS_MAP, MapRef, STACKS_MAP, STAGE_MAP};
+use crate::manifest::{EVENTS_MAP, MapRef, STAGE_MAP, stacks_map};
 
 /// A function together with its tables, which know the maps' names.
 pub struct DisplayFunction<'a> {
@@ -83,7 +83,7 @@ impl DisplayFunction<'_> {
             InstData::PtrAdd { base, offset } => write!(f, "ptr_add {base}, {offset}"),
             InstData::StackAddr { slot, offset } => write!(f, "stack_addr {slot}+{offset}"),
             InstData::MapAddr { map: MapAddrOf::Events } => write!(f, "map_addr {EVENTS_MAP}"),
-            InstData::MapAddr { map: MapAddrOf::Stacks } => write!(f, "map_addr {STACKS_MAP}"),
+            InstData::MapAddr { map: MapAddrOf::Stacks { depth } } => write!(f, "map_addr {}", stacks_map(*depth)),
             InstData::MapAddr { map: MapAddrOf::Stage } => write!(f, "map_addr {STAGE_MAP}"),
             InstData::MapAddr { map: MapAddrOf::Script(map) } => write!(f, "map_addr {}", self.map(*map)),
             InstData::CounterAddr { offset } => write!(f, "counter_addr {offset}"),
@@ -106,6 +106,9 @@ impl DisplayFunction<'_> {
             InstData::Element { tuple, member } => write!(f, "element {tuple}+{}", member.offset),
             InstData::BytesEq { args: [a, b], most: None } => write!(f, "bytes_eq {a}, {b}"),
             InstData::BytesEq { args: [a, b], most: Some(most) } => write!(f, "bytes_eq.{most} {a}, {b}"),
+            InstData::StrLen { text } => write!(f, "str_len {text}"),
+            InstData::StrByte { text, index } => write!(f, "str_byte {text}[{index}]"),
+            InstData::Contains { args: [text, part] } => write!(f, "contains {text}, {part}"),
             InstData::SlotLoad { slot } => write!(f, "slot_load {slot}"),
             InstData::StoreBytes { value, base, offset } => write!(f, "store_bytes {value}, {base}{offset:+}"),
             InstData::SlotStore { value, slot } => write!(f, "slot_store {value}, {slot}"),

@@ -1,6 +1,7 @@
 //! Functions and modules: the tables that the handles index.
 
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use cranelift_entity::PrimaryMap;
@@ -12,7 +13,7 @@ use super::entities::{Block, Inst, StackSlot, Value};
 use super::flow::ControlFlow;
 use super::inst::InstData;
 use super::operators::BinaryOp;
-use crate::manifest::{Action, DataType, MapInfo, MapKind, MapRef, MapValue, RecordLayout};
+use crate::manifest::{Action, MapInfo, MapKind, MapRef, MapValue, RecordLayout};
 
 /// The type of an SSA value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -137,8 +138,8 @@ pub struct Tables {
     pub records: Vec<RecordLayout>,
     /// What lies in `.bss`.
     pub bss: Bss,
-    /// Whether a program takes stacks.
-    pub uses_stacks: bool,
+    /// How deep the stacks are that programs take.
+    pub stack_depths: BTreeSet<u32>,
     /// Whether a program stages records.
     pub uses_stage: bool,
     /// How many values of a key a per-CPU map holds; 0 when no program wants to know.
@@ -157,7 +158,7 @@ impl Tables {
     /// exchanged as a whole.
     pub fn keeps_elements(&self, map: MapRef) -> bool {
         let info = &self.maps[map.0 as usize];
-        let is_number = !matches!(info.value, MapValue::Data(DataType::Str { .. } | DataType::Tuple(_)));
+        let is_number = !matches!(&info.value, MapValue::Data(ty) if ty.is_bytes());
         is_number && info.kind != MapKind::LruHash && !self.shrinking.contains(&map)
     }
 

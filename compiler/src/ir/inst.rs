@@ -185,6 +185,23 @@ pub enum InstData {
         /// Only so many bytes matter: `v2 = bytes_eq.3 v0, v1`.
         most: Option<u32>,
     },
+    /// `v1 = str_len v0`: the bytes of a string in front of its NUL.
+    StrLen {
+        /// The string.
+        text: Value,
+    },
+    /// `v2 = str_byte v0[v1]`: a byte of a string, sign-extended; 0 behind its end.
+    StrByte {
+        /// The string.
+        text: Value,
+        /// Which.
+        index: Value,
+    },
+    /// `v2 = contains v0, v1`: 1 when the second string is somewhere in the first.
+    Contains {
+        /// The two.
+        args: [Value; 2],
+    },
     /// `v1 = slot_load ss0`: a string variable's present value.
     SlotLoad {
         /// The variable's slot.
@@ -315,8 +332,11 @@ pub enum MapAddrOf {
     Script(MapRef),
     /// The perf event array.
     Events,
-    /// The stack trace map.
-    Stacks,
+    /// The stack trace map of that depth.
+    Stacks {
+        /// The most frames.
+        depth: u32,
+    },
     /// The array with each CPU's stage.
     Stage,
 }
@@ -361,6 +381,9 @@ impl InstData {
                 | Self::Tuple { .. }
                 | Self::Element { .. }
                 | Self::BytesEq { .. }
+                | Self::StrLen { .. }
+                | Self::StrByte { .. }
+                | Self::Contains { .. }
         )
     }
 

@@ -25,8 +25,10 @@ macro_rules! visit_operands {
             | InstData::ReadStr { addr: value, .. }
             | InstData::ReadInt { addr: value, .. }
             | InstData::SlotStore { value, .. }
+            | InstData::StrLen { text: value }
             | InstData::FlushStage { arm: value } => $visit(value),
             InstData::PtrAdd { base: first, offset: second }
+            | InstData::StrByte { text: first, index: second }
             | InstData::Store { value: first, base: second, .. }
             | InstData::FetchAdd { value: first, base: second, .. }
             | InstData::AtomicAdd { value: first, base: second, .. }
@@ -34,7 +36,10 @@ macro_rules! visit_operands {
                 $visit(first);
                 $visit(second);
             }
-            InstData::Binary { args, .. } | InstData::Icmp { args, .. } | InstData::BytesEq { args, .. } => {
+            InstData::Binary { args, .. }
+            | InstData::Icmp { args, .. }
+            | InstData::BytesEq { args, .. }
+            | InstData::Contains { args } => {
                 visit_each!(args, $visit);
             }
             InstData::Tuple { parts: values, .. }

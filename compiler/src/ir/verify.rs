@@ -172,6 +172,9 @@ fn is_upper(data: &InstData) -> bool {
             | InstData::Tuple { .. }
             | InstData::Element { .. }
             | InstData::BytesEq { .. }
+            | InstData::StrLen { .. }
+            | InstData::StrByte { .. }
+            | InstData::Contains { .. }
             | InstData::SlotLoad { .. }
             | InstData::StoreBytes { .. }
             | InstData::SlotStore { .. }

@@ -1,6 +1,6 @@
 //! Expressions.
 
-use super::tuples::members;
+use super::tuples::{ir_type_of_data, members};
 use super::{Lowering, Place};
 use crate::catalog::builtins::Source;
 use crate::catalog::helpers::Helper;
@@ -10,7 +10,12 @@ use crate::ir::function::Type as IrType;
 use crate::ir::inst::MapAddrOf;
 use crate::ir::{BinaryOp, Block, CmpOp, InstData, Value};
 use crate::kernel::FieldKind;
-use crate::manifest::MapRef;
+use crate::manifest::{CounterKind, DataType, MapRef, Member, StackShape};
+
+/// `BPF_F_USER_STACK` of `include/uapi/linux/bpf.h`.
+const USER_STACK: i64 = 1 << 8;
+/// `-EFAULT`: what `bpf_get_stackid` says where there is no stack.
+const NO_STACK: i64 = -14;
 
 impl Lowering<'_> {
     /// The value of `expr`; of a call without a value the number 0.
@@ -34,6 +39,10 @@ impl Lowering<'_> {
                 let key = self.key(element);
                 self.builder.push(InstData::MapLoad { map: element.map, key }, ir_type(&expr.ty))
             }
+            ExprKind::MapKey(element) => {
+                let parts = self.key(element);
+                self.builder.push(InstData::Tuple { members: members(&expr.ty), parts }, ir_type(&expr.ty))
+            }
             ExprKind::MapAggregated(element) => {
                 let key = self.key(element);
                 self.builder.push(InstData::MapAggregated { map: element.map, key }, IrType::I64)
@@ -43,6 +52,7 @@ impl Lowering<'_> {
                 let key = self.key(element);
                 self.builder.push(InstData::MapHasKey { map: element.map, key }, IrType::I64)
             }
+            ExprKind::MapFind { element, ty, var, is_new } => self.find(element, ty, *var, *is_new),
             ExprKind::MapDelete(element) => {
                 let key = self.key(element);
                 self.builder.push(InstData::MapDelete { map: element.map, key }, IrType::I64)
@@ -90,6 +100,27 @@ impl Lowering<'_> {
                 let data = InstData::ReadInt { user: *user, bytes: *bytes, signed: *signed, addr };
                 self.builder.push(data, IrType::I64)
             }
+            ExprKind::FieldElement { offset, bytes, signed, len, index } => {
+                let index = self.expr(index);
+                self.field_element(*offset, (*bytes, *signed), *len, index)
+            }
+            ExprKind::StrByte { text, index } => {
+                let (text, index) = (self.expr(text), self.expr(index));
+                self.builder.push(InstData::StrByte { text, index }, IrType::I64)
+            }
+            ExprKind::StrLen(text) => {
+                let text = self.expr(text);
+                self.builder.push(InstData::StrLen { text }, IrType::I64)
+            }
+            ExprKind::Contains { text, part } => {
+                let args = [self.expr(text), self.expr(part)];
+                self.builder.push(InstData::Contains { args }, IrType::I64)
+            }
+            ExprKind::StackLen { user, depth } => self.stack_len(*user, *depth),
+            ExprKind::OfProcess(address) => {
+                let address = self.expr(address);
+                self.of_process(address)
+            }
             ExprKind::ReadStr { user, addr } => {
                 let addr = self.expr(addr);
                 self.builder.push(InstData::ReadStr { user: *user, addr }, ir_type(&expr.ty))
@@ -129,7 +160,11 @@ impl Lowering<'_> {
             Source::Comm => self.builder.push(InstData::Comm, ir_type(ty)),
             Source::Elapsed => self.elapsed(),
             Source::RecordTime => self.builder.call(Helper::KtimeGetNs, Vec::new()),
-            Source::Stack { user } => self.stack(user),
+            Source::Stack { user } => {
+                let Type::Stack { shape, .. } = *ty else { unreachable!("a stack has the type of one") };
+                let number = self.stack(user, shape);
+                if user { self.of_process(number) } else { number }
+            }
             Source::ContextPointer { offset } => {
                 let (base, offset) = (self.context(), self.builder.iconst(offset.into()));
                 let addr = self.builder.push(InstData::PtrAdd { base, offset }, IrType::Ptr);
@@ -159,14 +194,88 @@ impl Lowering<'_> {
         self.builder.binary(BinaryOp::Sub, now, start)
     }
 
-    fn stack(&mut self, user: bool) -> Value {
-        /// `BPF_F_USER_STACK` of `include/uapi/linux/bpf.h`.
-        const USER_STACK: i64 = 1 << 8;
-        self.tables.uses_stacks = true;
+    /// The stack's number, and one: 0 is none, as in a map's element that nobody wrote.
+    fn stack(&mut self, user: bool, StackShape { depth, .. }: StackShape) -> Value {
+        self.tables.stack_depths.insert(depth);
         let context = self.context();
-        let stacks = self.builder.push(InstData::MapAddr { map: MapAddrOf::Stacks }, IrType::Ptr);
+        let stacks = self.builder.push(InstData::MapAddr { map: MapAddrOf::Stacks { depth } }, IrType::Ptr);
         let flags = self.builder.iconst(if user { USER_STACK } else { 0 });
-        self.builder.call(Helper::GetStackid, vec![context, stacks, flags])
+        let number = self.builder.call(Helper::GetStackid, vec![context, stacks, flags]);
+        self.count_lost_stack(number);
+        self.binary_with(BinaryOp::Add, number, 1)
+    }
+
+    /// Counts a stack for which the map had no room, or that fell on the place of another. Where
+    /// there just is no stack, as of a process in a thread of the kernel, nothing is lost.
+    fn count_lost_stack(&mut self, number: Value) {
+        let [refused, lost, after] = [0; 3].map(|_| self.builder.create_block());
+        for block in [refused, lost] {
+            self.builder.func_mut().blocks[block].is_cold = true;
+        }
+        let zero = self.builder.iconst(0);
+        let is_refused = self.builder.icmp(CmpOp::Slt, number, zero);
+        self.builder.brif(is_refused, refused, after);
+        self.builder.seal(refused);
+        self.builder.switch_to(refused);
+        let none = self.builder.iconst(NO_STACK);
+        let is_none = self.builder.icmp(CmpOp::Eq, number, none);
+        self.builder.brif(is_none, after, lost);
+        self.builder.seal(lost);
+        self.builder.switch_to(lost);
+        let offset = self.tables.bss.counter(CounterKind::StacksLost);
+        let base = self.builder.push(InstData::CounterAddr { offset }, IrType::Ptr);
+        let one = self.builder.iconst(1);
+        self.builder.effect(InstData::AtomicAdd { value: one, base, offset: 0 });
+        self.builder.jump(after);
+        self.builder.seal(after);
+        self.builder.switch_to(after);
+    }
+
+    /// How many addresses the kernel copies of a stack, to where nobody looks; none where it refuses,
+    /// which is a negative number.
+    fn stack_len(&mut self, user: bool, depth: u32) -> Value {
+        let (context, bytes) = (self.context(), 8 * depth);
+        let offset = self.tables.bss.scratch(bytes);
+        let copy = self.builder.push(InstData::CounterAddr { offset }, IrType::Ptr);
+        let size = self.builder.iconst(bytes.into());
+        let flags = self.builder.iconst(if user { USER_STACK } else { 0 });
+        let copied = self.builder.call(Helper::GetStack, vec![context, copy, size, flags]);
+        let sign = self.binary_with(BinaryOp::Ashr, copied, 63);
+        let no_sign = self.binary_with(BinaryOp::Xor, sign, -1);
+        let copied = self.builder.binary(BinaryOp::And, copied, no_sign);
+        self.binary_with(BinaryOp::Lshr, copied, 3)
+    }
+
+    /// An element of an array in the context. The kernel lets no program read there at a place that
+    /// is not known before, but a helper.
+    fn field_element(&mut self, offset: i16, (bytes, signed): (u8, bool), len: u32, index: Value) -> Value {
+        let element = self.builder.declare(IrType::I64);
+        let [inside, after] = [0; 2].map(|_| self.builder.create_block());
+        let (none, end) = (self.builder.iconst(0), self.builder.iconst(len.into()));
+        self.builder.define(element, none);
+        let is_inside = self.builder.icmp(CmpOp::Ult, index, end);
+        self.builder.brif(is_inside, inside, after);
+        self.builder.seal(inside);
+        self.builder.switch_to(inside);
+        let distance = self.binary_with(BinaryOp::Shl, index, i64::from(bytes.trailing_zeros()));
+        let distance = self.binary_with(BinaryOp::Add, distance, offset.into());
+        let base = self.context();
+        let addr = self.builder.push(InstData::PtrAdd { base, offset: distance }, IrType::Ptr);
+        let found = self.builder.push(InstData::ReadInt { user: false, bytes, signed, addr }, IrType::I64);
+        self.builder.define(element, found);
+        self.builder.jump(after);
+        self.builder.seal(after);
+        self.builder.switch_to(after);
+        self.builder.value_of(element)
+    }
+
+    /// An address or the number of a stack, and the process that it belongs to.
+    fn of_process(&mut self, value: Value) -> Value {
+        let ids = self.builder.call(Helper::GetCurrentPidTgid, Vec::new());
+        let pid = self.binary_with(BinaryOp::Lshr, ids, 32);
+        let word = DataType::Int { bytes: 8, signed: false };
+        let members = [0, 8].map(|offset| Member { offset, ty: word.clone() }).to_vec();
+        self.builder.push(InstData::Tuple { members, parts: vec![value, pid] }, IrType::Bytes(16))
     }
 
     fn context_field(&mut self, offset: i16, kind: FieldKind, ty: &Type) -> Value {
@@ -182,10 +291,39 @@ impl Lowering<'_> {
                 let addr = self.builder.push(InstData::PtrAdd { base, offset: place }, IrType::Ptr);
                 self.builder.push(InstData::ReadStr { user: false, addr }, ir_type(ty))
             }
-            FieldKind::CharArray { .. } | FieldKind::Opaque { .. } => {
+            FieldKind::CharArray { .. } | FieldKind::IntArray { .. } | FieldKind::Opaque { .. } => {
                 self.builder.push(InstData::LoadBytes { base, offset }, ir_type(ty))
             }
         }
+    }
+
+    /// Whether there is an element; if so, the variable gets its value.
+    fn find(&mut self, element: &Element, ty: &Type, var: Var, is_new: bool) -> Value {
+        if is_new {
+            self.clear_var(var);
+        }
+        let key = self.key(element);
+        let is_there = self.builder.push(InstData::MapHasKey { map: element.map, key: key.clone() }, IrType::I64);
+        let [found, after] = [0; 2].map(|_| self.builder.create_block());
+        self.builder.brif(is_there, found, after);
+        self.builder.seal(found);
+        self.builder.switch_to(found);
+        let value = self.builder.push(InstData::MapLoad { map: element.map, key }, ir_type(ty));
+        let value = self.converted(value, ty, &self.vars[var].ty);
+        self.assign(var, value);
+        self.builder.jump(after);
+        self.builder.seal(after);
+        self.builder.switch_to(after);
+        is_there
+    }
+
+    /// Nothing: 0, or zeros all over.
+    fn clear_var(&mut self, var: Var) {
+        let nothing = match ir_type(&self.vars[var].ty) {
+            bytes @ IrType::Bytes(_) => self.builder.push(InstData::StringConst { text: String::new() }, bytes),
+            _ => self.builder.iconst(0),
+        };
+        self.assign(var, nothing);
     }
 
     fn map_add(&mut self, element: &Element, delta: &Expr, result: AddResult) -> Value {
@@ -209,8 +347,14 @@ impl Lowering<'_> {
 
     fn cast(&mut self, operand: &Expr, ty: &Type) -> Value {
         let arg = self.expr(operand);
+        self.converted(arg, &operand.ty, ty)
+    }
+
+    /// A value of type `from` as one of type `ty`.
+    fn converted(&mut self, arg: Value, from: &Type, ty: &Type) -> Value {
         match *ty {
-            Type::Tuple(_) => self.laid_out_as(arg, members(&operand.ty), members(ty), ir_type(ty)),
+            _ if from == ty => arg,
+            Type::Tuple(_) => self.laid_out_as(arg, members(from), members(ty), ir_type(ty)),
             Type::Int { bytes, signed } if bytes < 8 => {
                 self.builder.push(InstData::Extend { signed, bytes, arg }, IrType::I64)
             }
@@ -346,9 +490,5 @@ impl Lowering<'_> {
 
 /// The IR's type of a value of type `ty`.
 pub(super) fn ir_type(ty: &Type) -> IrType {
-    match ty {
-        Type::Str { len } => IrType::Bytes(*len),
-        Type::Tuple(_) => IrType::Bytes(ty.data().map_or(0, |data| data.size())),
-        _ => IrType::I64,
-    }
+    ty.data().map_or(IrType::I64, |data| ir_type_of_data(&data))
 }

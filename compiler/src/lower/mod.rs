@@ -15,7 +15,6 @@ use pfscript_grammar::Span;
 use self::for_map::Frame;
 use crate::catalog::probe_kinds;
 use crate::check::program::{CheckedProbe, CheckedProgram, Var, VarData};
-use crate::check::types::Type;
 use crate::ir::builder::FunctionBuilder;
 use crate::ir::entities::{StackSlot, Variable};
 use crate::ir::function::Type as IrType;
@@ -79,7 +78,7 @@ struct Lowering<'a> {
 enum Place {
     /// An integer: in SSA values.
     Variable(Variable),
-    /// A string or tuple: in memory, so many bytes.
+    /// A string, tuple or what is of a process: in memory, so many bytes.
     Slot(StackSlot, u32),
     /// The variable of a loop over a map: the key and the value.
     Element([Value; 2]),
@@ -103,12 +102,9 @@ impl<'a> Lowering<'a> {
     ) -> Self {
         let mut places = SecondaryMap::new();
         for (var, data) in vars {
-            places[var] = Some(match data.ty {
-                Type::Str { .. } | Type::Tuple(_) => {
-                    let bytes = data.ty.data().map_or(0, |data| data.size());
-                    Place::Slot(builder.func_mut().create_slot(bytes), bytes)
-                }
-                _ => Place::Variable(builder.declare(IrType::I64)),
+            places[var] = Some(match expr::ir_type(&data.ty) {
+                IrType::Bytes(bytes) => Place::Slot(builder.func_mut().create_slot(bytes), bytes),
+                register => Place::Variable(builder.declare(register)),
             });
         }
         Self { builder, vars, tables, callbacks, frame: None, places, loops: Vec::new() }

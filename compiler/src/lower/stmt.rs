@@ -76,6 +76,11 @@ impl Lowering<'_> {
 
     fn set_var(&mut self, var: Var, value: &Expr) {
         let value = self.expr(value);
+        self.assign(var, value);
+    }
+
+    /// Makes `value`, which has the variable's type, its value.
+    pub(super) fn assign(&mut self, var: Var, value: Value) {
         match self.place(var) {
             Place::Variable(variable) => self.builder.define(variable, value),
             Place::Slot(slot, _) => {

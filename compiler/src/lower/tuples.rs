@@ -64,12 +64,7 @@ impl Lowering<'_> {
 
 /// The IR's type of what lies in memory as `ty`.
 pub(super) fn ir_type_of_data(ty: &DataType) -> IrType {
-    match ty {
-        DataType::Str { .. } | DataType::UserStack | DataType::UserSymbol | DataType::Tuple(_) => {
-            IrType::Bytes(ty.size())
-        }
-        DataType::Int { .. } | DataType::KernelStack | DataType::KernelSymbol | DataType::Moment(_) => IrType::I64,
-    }
+    if ty.is_bytes() { IrType::Bytes(ty.size()) } else { IrType::I64 }
 }
 
 /// How a tuple lies in memory.

@@ -240,6 +240,17 @@ impl Builder {
         }
     }
 
+    /// What a variable is declared to be: a type by its name, or a tuple of such.
+    pub(super) fn declared_type(&self, pair: Pair<'_, Rule>) -> DeclaredType {
+        match pair.as_rule() {
+            Rule::tuple_type => DeclaredType::Tuple {
+                span: self.span(&pair),
+                elements: parts(pair).map(|element| self.declared_type(element)).collect(),
+            },
+            _ => DeclaredType::Named(self.type_name(pair)),
+        }
+    }
+
     pub(super) fn type_name(&self, pair: Pair<'_, Rule>) -> TypeName {
         let span = self.span(&pair);
         let mut parts = parts(pair);

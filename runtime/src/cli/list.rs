@@ -85,6 +85,7 @@ fn field(field: &TracepointField) -> String {
         FieldKind::Int { bytes, signed } => int_name(bytes, signed),
         FieldKind::CharArray { len } => format!("string[{len}]"),
         FieldKind::DataLoc => "string".to_owned(),
+        FieldKind::IntArray { bytes, signed, len } => format!("{}[{len}]", int_name(bytes, signed)),
         FieldKind::Opaque { bytes } => format!("({bytes} bytes)"),
     };
     format!("{ty} {}", field.name)
@@ -106,6 +107,7 @@ fn type_name(ty: &KernelType) -> String {
         KernelType::Pointer => "void *".to_owned(),
         KernelType::Struct(_) => "struct".to_owned(),
         KernelType::CharArray { len } => format!("string[{len}]"),
+        KernelType::Array { ref element, len, .. } => format!("{}[{len}]", type_name(element)),
         KernelType::Opaque { bytes } => format!("({bytes} bytes)"),
     }
 }

@@ -7,7 +7,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
-use pfscript_grammar::{Code, Diagnostic, Label, Severity, SourceFile, Span};
+use pfscript_grammar::{Code, Diagnostic, Label, LineColumn, Severity, SourceFile, Span};
 
 use crate::output::text::push_escaped;
 
@@ -153,6 +153,13 @@ pub fn failure(source: &SourceFile, span: Span, text: &str, help: &[String]) {
 /// Says something that must not be overlooked.
 pub fn warning(text: &str) {
     say(Level::WARNING, text, &[]);
+}
+
+/// Says what the script has to say about itself, as bpftrace does, with the place of the call.
+pub fn of_script(source: &SourceFile, span: Span, is_error: bool, text: &str) {
+    let LineColumn { line, column } = source.line_column(span.start);
+    let level = if is_error { "ERROR" } else { "WARNING" };
+    to_stderr(&format!("{}:{line}:{column}: {level}: {text}\n", source.name()));
 }
 
 /// Says something that was asked for by `-v`.

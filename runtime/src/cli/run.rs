@@ -1,7 +1,7 @@
 //! From the command line to the exit code: the order in which everything happens.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use pfscript_compiler::manifest::{Manifest, MapRef};
@@ -152,7 +152,7 @@ fn trace(source: &SourceFile, artifact: &Artifact, kernel: &Kernel, args: &Args)
     let duplicate = to.duplicate().map_err(Stop::Unopened)?;
     let picture = args.flamegraph.as_ref().map(|file| Destination::file(file)).transpose().map_err(Stop::Unopened)?;
     let picture = picture.map(|to| FlameGraph::new(manifest, to, source.name()));
-    let mut output = Output::new(manifest, args.form, to, remarks(args.verbosity)).with_picture(picture);
+    let mut output = Output::new(manifest, args.form, to, remarks(source, args.verbosity)).with_picture(picture);
     let mut settings = Settings {
         duration: args.duration,
         max_events: args.max_events,
@@ -182,12 +182,16 @@ fn shown(manifest: &Manifest, name: &str) -> Result<MapRef, String> {
     top::choose(manifest, name)
 }
 
-/// Remarks on stderr: warnings always, notes with `-v`, everything else without `-q`.
-fn remarks(verbosity: Verbosity) -> Remarks {
-    let mut status = StatusLine::new(verbosity > Verbosity::Quiet);
+/// Remarks on stderr: the script's own and warnings always, notes with `-v`, everything else without `-q`.
+fn remarks(source: &SourceFile, verbosity: Verbosity) -> Remarks {
+    let (source, mut status) = (source.clone(), StatusLine::new(verbosity > Verbosity::Quiet));
     Box::new(move |remark, text| match remark {
         Remark::Waiting => status.show(text),
         Remark::Data => status.erase(),
+        Remark::Script { is_error, span } => {
+            status.erase();
+            report::of_script(&source, span, is_error, text);
+        }
         Remark::Warning => {
             status.erase();
             report::warning(text);
@@ -231,8 +235,14 @@ impl Stop {
         match self {
             Self::CommandLine(error) => {
                 // Help goes to stdout, where a closed pipe is no failure.
-                let _ = error.print();
-                if error.exit_code() == 0 { DONE } else { WRONG_COMMAND_LINE }
+                let printed = error.print().and_then(|()| io::stdout().flush());
+                match printed {
+                    Err(why) if why.kind() != io::ErrorKind::BrokenPipe => {
+                        said(&format!("cannot write to standard output: {why}"), &[], WRONG_MACHINE)
+                    }
+                    _ if error.exit_code() == 0 => DONE,
+                    _ => WRONG_COMMAND_LINE,
+                }
             }
             Self::NoCode(message) | Self::NoTop(message) => said(&message, &[], WRONG_COMMAND_LINE),
             Self::NoScript(NoScript::Unreadable { message, help }) => said(&message, &help, WRONG_COMMAND_LINE),

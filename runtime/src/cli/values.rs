@@ -2,20 +2,21 @@
 
 use std::time::Duration;
 
-/// `10s`, `500ms`, `1.5m`, `2h`
+use pfscript_grammar::TIME_UNITS;
+
+/// `10s`, `500ms`, `1.5m`, `2h`, `1d`
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    const UNITS: [(&str, f64); 6] = [("ns", 1e-9), ("us", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let number: f64 = number.parse().map_err(|_| "not a time, write for example 10s, 500ms or 2m".to_owned())?;
-    let Some((_, factor)) = UNITS.iter().find(|(name, _)| *name == unit) else {
+    let Some(&(_, nanoseconds)) = TIME_UNITS.iter().find(|(name, _)| *name == unit) else {
         return Err(if unit.is_empty() {
             format!("without a unit, write for example {text}s")
         } else {
-            "unknown unit, it must be ns, us, ms, s, m or h".to_owned()
+            format!("unknown unit, the units are {}", TIME_UNITS.map(|(name, _)| name).join(", "))
         });
     };
-    match Duration::try_from_secs_f64(number * factor) {
+    match Duration::try_from_secs_f64(number * nanoseconds as f64 / 1e9) {
         Ok(duration) if duration.is_zero() => Err("no time at all".to_owned()),
         Ok(duration) => Ok(duration),
         Err(_) => Err("too long".to_owned()),
@@ -42,6 +43,8 @@ mod tests {
     fn times_and_sizes() {
         assert_eq!(parse_duration("10s"), Ok(Duration::from_secs(10)));
         assert_eq!(parse_duration("1.5m"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_duration("1d"), Ok(Duration::from_secs(86_400)));
+        assert_eq!(parse_duration("1x"), Err("unknown unit, the units are ns, us, ms, s, m, h, d".into()));
         assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(parse_duration("10"), Err("without a unit, write for example 10s".into()));
         for bad in ["", "s", "1x", "0s", "-1s", "1e3s", "99999999999999999999999h", "1.2.3s"] {

@@ -27,10 +27,13 @@ pub fn datum<'a>(ty: &'a DataType, bytes: &'a [u8]) -> Datum<'a> {
     match ty {
         DataType::Int { bytes: width, signed } => Datum::Int(integer(bytes, *width, *signed)),
         DataType::Str { len } => Datum::Text(text(&bytes[..bytes.len().min(*len as usize)])),
-        DataType::KernelStack => Datum::KernelStack(unsigned(bytes, 8) as i64),
-        DataType::UserStack => Datum::UserStack(unsigned(bytes, 8) as i64, unsigned(from(bytes, 8), 4) as u32),
+        DataType::KernelStack(shape) => Datum::KernelStack(unsigned(bytes, 8) as i64, *shape),
+        DataType::UserStack(shape) => {
+            Datum::UserStack(unsigned(bytes, 8) as i64, unsigned(from(bytes, 8), 4) as u32, *shape)
+        }
         DataType::KernelSymbol => Datum::KernelSymbol(unsigned(bytes, 8)),
         DataType::UserSymbol => Datum::UserSymbol(unsigned(bytes, 8), unsigned(from(bytes, 8), 4) as u32),
+        DataType::UserName => Datum::UserName(unsigned(bytes, 4) as u32),
         DataType::Moment(format) => Datum::Moment(unsigned(bytes, 8), format),
         DataType::Tuple(members) => Datum::Tuple(members, bytes),
     }
@@ -67,7 +70,9 @@ fn from(bytes: &[u8], offset: u32) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pfscript_compiler::manifest::{StackNotation, StackShape};
 
+    const SHAPE: StackShape = StackShape { depth: 5, notation: StackNotation::Raw };
     const RECORD: [u8; 24] = [
         1, 0, 0, 0, 0, 0, 0, 0x80, 7, 0, 0, 0, // timestamp, id
         0xfe, 0xff, 0xff, 0xff, // -2
@@ -89,9 +94,9 @@ mod tests {
 
     #[test]
     fn stacks_know_their_process() {
-        assert_eq!(field(&at(8, DataType::KernelStack), &RECORD), Datum::KernelStack(-0x1_ffff_fff9));
+        assert_eq!(field(&at(8, DataType::KernelStack(SHAPE)), &RECORD), Datum::KernelStack(-0x1_ffff_fff9, SHAPE));
         let bytes = [(-14_i64 as u64).to_le_bytes(), 7_u64.to_le_bytes()].concat();
-        assert_eq!(datum(&DataType::UserStack, &bytes), Datum::UserStack(-14, 7));
+        assert_eq!(datum(&DataType::UserStack(SHAPE), &bytes), Datum::UserStack(-14, 7, SHAPE));
     }
 
     #[test]

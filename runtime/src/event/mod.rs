@@ -48,6 +48,12 @@ pub fn integer_at(record: &[u8], place: &FieldPlace) -> Option<i128> {
     }
 }
 
+/// The bytes at `place` of a record; `None` when there are none.
+pub fn bytes_at<'a>(record: &'a [u8], place: &FieldPlace) -> Option<&'a [u8]> {
+    let FieldPlace::At { offset, ty } = place else { return None };
+    record.get(*offset as usize..(*offset + ty.size()) as usize)
+}
+
 /// The little-endian integer of up to 8 bytes at `offset`.
 fn read_integer(record: &[u8], offset: usize, bytes: usize, signed: bool) -> Option<i128> {
     let mut eight = [0; 8];

@@ -82,7 +82,8 @@ impl SequencePlace {
             FieldPlace::At { offset, ty } => Some((*offset as usize, ty)),
             FieldPlace::Timestamp | FieldPlace::Constant(_) => None,
         };
-        let key = sequence.key.iter().filter_map(place).map(|(offset, ty)| offset..offset + size_of_type(ty)).collect();
+        let key =
+            sequence.key.iter().filter_map(place).map(|(offset, ty)| offset..offset + ty.size() as usize).collect();
         match place(&sequence.count)? {
             (count, DataType::Int { bytes, signed }) => {
                 Some(Self { key, count, bytes: usize::from(*bytes), signed: *signed })
@@ -97,18 +98,6 @@ impl SequencePlace {
 
     fn same_key(&self, one: &[u8], other: &[u8]) -> bool {
         self.key.iter().all(|range| one.get(range.clone()) == other.get(range.clone()))
-    }
-}
-
-fn size_of_type(ty: &DataType) -> usize {
-    match ty {
-        DataType::Int { bytes, .. } => usize::from(*bytes),
-        DataType::Str { len } => *len as usize,
-        DataType::KernelStack | DataType::KernelSymbol | DataType::Moment(_) => 8,
-        DataType::UserStack | DataType::UserSymbol => 16,
-        DataType::Tuple(members) => {
-            members.iter().map(|member| member.offset as usize + size_of_type(&member.ty)).max().unwrap_or(0)
-        }
     }
 }
 

@@ -310,7 +310,8 @@ impl Btf {
             return Some(FieldKind::CharArray { len });
         }
         let bytes = match self.field_kind(element)? {
-            FieldKind::Int { bytes, .. } => u32::from(bytes),
+            FieldKind::Int { bytes, signed } => return Some(FieldKind::IntArray { bytes, signed, len }),
+            FieldKind::IntArray { bytes, len, .. } => u32::from(bytes).saturating_mul(len),
             FieldKind::Opaque { bytes } => bytes,
             FieldKind::CharArray { len } => len,
             FieldKind::DataLoc => 4,

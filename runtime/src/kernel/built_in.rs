@@ -29,7 +29,7 @@ const SWITCH: Layout = &[
     ("next_prio", 60, I32),
 ];
 const PAGE_FAULT: Layout = &[("address", 8, U64), ("ip", 16, U64), ("error_code", 24, U64)];
-const SYS_ENTER: Layout = &[("id", 8, I64), ("args", 16, FieldKind::Opaque { bytes: 48 })];
+const SYS_ENTER: Layout = &[("id", 8, I64), ("args", 16, FieldKind::IntArray { bytes: 8, signed: false, len: 6 })];
 const WAKEUP: Layout = &[("comm", 8, CHAR16), ("pid", 24, I32), ("prio", 28, I32), ("target_cpu", 32, I32)];
 /// What kernels of all releases have of it: newer ones go on behind it.
 const MARK_VICTIM: Layout = &[("pid", 8, I32)];

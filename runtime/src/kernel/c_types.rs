@@ -49,6 +49,22 @@ impl Btf {
         found.map(|(id, _)| StructId(id))
     }
 
+    /// The value of the constant `name` of an enumeration, the first that has it.
+    pub fn enumerator(&self, name: &str) -> Option<i128> {
+        self.walk().find_map(|(_, _, ty)| match ty.kind() {
+            kind::ENUM => {
+                let found = ty.groups::<2>().find(|&[name_off, _]| self.name_bytes(name_off) == name.as_bytes());
+                found.map(|[_, value]| if ty.flag() { i128::from(value as i32) } else { i128::from(value) })
+            }
+            kind::ENUM64 => {
+                let found = ty.groups::<3>().find(|&[name_off, ..]| self.name_bytes(name_off) == name.as_bytes());
+                let value = found.map(|[_, low, high]| u64::from(high) << 32 | u64::from(low))?;
+                Some(if ty.flag() { i128::from(value as i64) } else { i128::from(value) })
+            }
+            _ => None,
+        })
+    }
+
     /// The members of a structure or union in order of their offset; those of members without
     /// names stand among them.
     pub fn members(&self, id: StructId) -> Option<Vec<StructMember>> {
@@ -88,6 +104,10 @@ impl Btf {
 
     /// The type `id` as scripts can use it.
     pub fn kernel_type(&self, id: u32) -> KernelType {
+        self.type_at_depth(id, MAX_DEPTH)
+    }
+
+    fn type_at_depth(&self, id: u32, depth: usize) -> KernelType {
         let opaque = KernelType::Opaque { bytes: 0 };
         let Some((id, ty)) = self.resolve_with_id(id) else { return opaque };
         match ty.kind() {
@@ -97,11 +117,22 @@ impl Btf {
             kind::STRUCT | kind::UNION => KernelType::Struct(StructId(id)),
             kind::ARRAY => match self.array(&ty) {
                 Some((element, len)) if self.is_char(element) => KernelType::CharArray { len },
-                _ => KernelType::Opaque { bytes: self.size(id, MAX_DEPTH) },
+                array => array
+                    .and_then(|array| self.array_type(array, depth))
+                    .unwrap_or(KernelType::Opaque { bytes: self.size(id, MAX_DEPTH) }),
             },
             kind::FLOAT => KernelType::Opaque { bytes: ty.size_or_type },
             _ => opaque,
         }
+    }
+
+    /// An array of elements that have a size.
+    fn array_type(&self, (element, len): (u32, u32), depth: usize) -> Option<KernelType> {
+        let stride = self.size(element, depth);
+        if stride == 0 || depth == 0 {
+            return None;
+        }
+        Some(KernelType::Array { element: Box::new(self.type_at_depth(element, depth - 1)), stride, len })
     }
 
     fn pointer_to(&self, target: u32) -> KernelType {
@@ -207,6 +238,19 @@ mod tests {
 
     const INT: KernelType = KernelType::Int { bytes: 4, signed: true };
 
+    #[test]
+    fn constants_of_enumerations_have_their_sign() {
+        let mut btf = Writer::new();
+        let names = ["UP", "DOWN", "FAR", "BACK"].map(|name| btf.string(name));
+        btf.add("plain", kind::ENUM << 24 | 1, 4, &[names[0], u32::MAX]);
+        btf.add("signed", 1 << 31 | kind::ENUM << 24 | 1, 4, &[names[1], u32::MAX]);
+        btf.add("wide", kind::ENUM64 << 24 | 2, 8, &[names[2], 1, u32::MAX, names[0], 7, 7]);
+        btf.add("back", 1 << 31 | kind::ENUM64 << 24 | 1, 8, &[names[3], u32::MAX - 1, u32::MAX]);
+        let btf = Btf::parse(btf.finish()).expect("well formed");
+        let found = ["UP", "DOWN", "FAR", "BACK", "plain"].map(|name| btf.enumerator(name));
+        assert_eq!(found, [Some(0xffff_ffff), Some(-1), Some(0xffff_ffff_0000_0001), Some(-2), None]);
+    }
+
     fn sample() -> Vec<u8> {
         let mut btf = Writer::new();
         btf.add("int", kind::INT << 24, 4, &[1 << 24 | 32]); // 1
@@ -271,7 +315,7 @@ mod tests {
             plain("next", 0, KernelType::StructPointer(demo)),
             plain("text", 8, KernelType::TextPointer),
             plain("comm", 16, KernelType::CharArray { len: 16 }),
-            plain("numbers", 32, KernelType::Opaque { bytes: 12 }),
+            plain("numbers", 32, KernelType::Array { element: Box::new(INT), stride: 4, len: 3 }),
             plain("a", 44, INT),
             plain("b", 44, INT),
             StructMember { bits: Some((0, 3)), ..plain("low", 48, INT) },

@@ -11,6 +11,7 @@ pub mod tracefs;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
+use std::hash::Hash;
 
 use pfscript_compiler::kernel::{
     FormatSource, KernelInfo, Signature, StructId, StructMember, TracepointFormat, Unavailable,
@@ -28,8 +29,29 @@ pub struct Kernel {
     tracefs: OnceCell<Result<Tracefs, Unavailable>>,
     btf: OnceCell<Result<Btf, String>>,
     programs: Programs,
-    /// What was asked about already: the checker asks again and again.
-    addresses: RefCell<HashMap<String, Result<u64, Unavailable>>>,
+    addresses: Asked<String, Result<u64, Unavailable>>,
+    formats: Asked<(String, String), Result<TracepointFormat, Unavailable>>,
+    functions: Asked<String, Result<Signature, Unavailable>>,
+    raw_tracepoints: Asked<String, Result<Signature, Unavailable>>,
+    structures: Asked<String, Result<StructId, Unavailable>>,
+    enumerators: Asked<String, Result<i128, Unavailable>>,
+    members: Asked<StructId, Result<Vec<StructMember>, Unavailable>>,
+}
+
+/// The answers to what was asked already: the checker asks again and again.
+#[derive(Debug)]
+struct Asked<K, V>(RefCell<HashMap<K, V>>);
+
+impl<K, V> Default for Asked<K, V> {
+    fn default() -> Self {
+        Self(RefCell::default())
+    }
+}
+
+impl<K: Eq + Hash, V: Clone> Asked<K, V> {
+    fn or_ask(&self, key: K, ask: impl FnOnce() -> V) -> V {
+        self.0.borrow_mut().entry(key).or_insert_with(ask).clone()
+    }
 }
 
 impl Kernel {
@@ -57,6 +79,20 @@ impl Kernel {
     /// The programs and libraries that uprobes can be put in.
     pub fn programs(&self) -> &Programs {
         &self.programs
+    }
+
+    /// The layout of a tracepoint's record, as tracefs has it, else BTF, else upstream kernels.
+    fn format(&self, category: &str, name: &str) -> Result<TracepointFormat, Unavailable> {
+        let why = match self.tracefs().and_then(|tracefs| tracefs.format(category, name)) {
+            Ok(fields) => return Ok(TracepointFormat { fields, source: FormatSource::Tracefs }),
+            Err(Unavailable::NotFound) => return Err(Unavailable::NotFound),
+            Err(why) => why,
+        };
+        let otherwise = self.format_by_btf(name).or_else(|| self.built_in_format(category, name));
+        otherwise.ok_or_else(|| match self.btf() {
+            Ok(btf) if !category.starts_with("syscalls") && !btf.has_tracepoint(name) => Unavailable::NotFound,
+            _ => why,
+        })
     }
 
     fn format_by_btf(&self, name: &str) -> Option<TracepointFormat> {
@@ -99,16 +135,7 @@ impl Kernel {
 
 impl KernelInfo for Kernel {
     fn tracepoint(&self, category: &str, name: &str) -> Result<TracepointFormat, Unavailable> {
-        let why = match self.tracefs().and_then(|tracefs| tracefs.format(category, name)) {
-            Ok(fields) => return Ok(TracepointFormat { fields, source: FormatSource::Tracefs }),
-            Err(Unavailable::NotFound) => return Err(Unavailable::NotFound),
-            Err(why) => why,
-        };
-        let otherwise = self.format_by_btf(name).or_else(|| self.built_in_format(category, name));
-        otherwise.ok_or_else(|| match self.btf() {
-            Ok(btf) if !category.starts_with("syscalls") && !btf.has_tracepoint(name) => Unavailable::NotFound,
-            _ => why,
-        })
+        self.formats.or_ask((category.to_owned(), name.to_owned()), || self.format(category, name))
     }
 
     fn tracepoints(&self) -> Vec<(String, String)> {
@@ -121,7 +148,7 @@ impl KernelInfo for Kernel {
     }
 
     fn function(&self, name: &str) -> Result<Signature, Unavailable> {
-        self.btf()?.signature(name).ok_or(Unavailable::NotFound)
+        self.functions.or_ask(name.to_owned(), || self.btf()?.signature(name).ok_or(Unavailable::NotFound))
     }
 
     fn functions(&self, pattern: &str) -> Vec<String> {
@@ -143,20 +170,24 @@ impl KernelInfo for Kernel {
     }
 
     fn raw_tracepoint(&self, name: &str) -> Result<Signature, Unavailable> {
-        self.btf()?.raw_tracepoint(name).ok_or(Unavailable::NotFound)
+        let ask = || self.btf()?.raw_tracepoint(name).ok_or(Unavailable::NotFound);
+        self.raw_tracepoints.or_ask(name.to_owned(), ask)
     }
 
     fn structure(&self, name: &str) -> Result<StructId, Unavailable> {
-        self.btf()?.structure(name).ok_or(Unavailable::NotFound)
+        self.structures.or_ask(name.to_owned(), || self.btf()?.structure(name).ok_or(Unavailable::NotFound))
     }
 
     fn members(&self, structure: StructId) -> Result<Vec<StructMember>, Unavailable> {
-        self.btf()?.members(structure).ok_or(Unavailable::NotFound)
+        self.members.or_ask(structure, || self.btf()?.members(structure).ok_or(Unavailable::NotFound))
+    }
+
+    fn enumerator(&self, name: &str) -> Result<i128, Unavailable> {
+        self.enumerators.or_ask(name.to_owned(), || self.btf()?.enumerator(name).ok_or(Unavailable::NotFound))
     }
 
     fn symbol_address(&self, name: &str) -> Result<u64, Unavailable> {
-        let mut known = self.addresses.borrow_mut();
-        known.entry(name.to_owned()).or_insert_with(|| features::symbol_address(name)).clone()
+        self.addresses.or_ask(name.to_owned(), || features::symbol_address(name))
     }
 
     fn offers(&self, attach: &AttachSpec) -> Result<(), Unavailable> {

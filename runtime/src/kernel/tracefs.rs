@@ -150,10 +150,20 @@ fn field_kind(ty: &str, declaration: &str, size: u32, signed: bool) -> FieldKind
         "__data_loc char[]" => FieldKind::DataLoc,
         _ if ty.starts_with("__data_loc") || ty.starts_with("__rel_loc") => opaque,
         "char" if declaration.ends_with(']') => FieldKind::CharArray { len: size },
-        _ if declaration.contains('[') => opaque,
         _ if by_value && !declaration.contains('*') => opaque,
+        _ if declaration.contains('[') => int_array(declaration, size, signed).unwrap_or(opaque),
         _ if matches!(size, 1 | 2 | 4 | 8) => FieldKind::Int { bytes: size as u8, signed },
         _ => opaque,
+    }
+}
+
+/// The integers of `TYPE NAME[LEN]`. How many is a number in most format files, else a C constant.
+fn int_array(declaration: &str, size: u32, signed: bool) -> Option<FieldKind> {
+    let (_, len) = declaration.strip_suffix(']')?.rsplit_once('[')?;
+    let len = len.trim().parse().ok().filter(|&len| len > 0 && size.is_multiple_of(len))?;
+    match size / len {
+        bytes @ (1 | 2 | 4 | 8) => Some(FieldKind::IntArray { bytes: bytes as u8, signed, len }),
+        _ => None,
     }
 }
 
@@ -181,7 +191,7 @@ mod tests {
             ("common_pid", 4, int(4, true)),
             ("comm", 8, FieldKind::DataLoc),
             ("old", 12, FieldKind::CharArray { len: 16 }),
-            ("args", 32, FieldKind::Opaque { bytes: 48 }),
+            ("args", 32, FieldKind::IntArray { bytes: 8, signed: false, len: 6 }),
             ("ptr", 80, int(8, false)),
             ("sk", 88, int(8, false)),
             ("both", 96, FieldKind::Opaque { bytes: 8 }),

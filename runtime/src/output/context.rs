@@ -2,6 +2,7 @@
 
 use crate::output::time::Clock;
 use crate::symbols::stacks::Stacks;
+use crate::symbols::users::Users;
 
 /// What all forms share.
 #[derive(Default)]
@@ -10,4 +11,6 @@ pub struct Context {
     pub clock: Clock,
     /// The stacks that values refer to.
     pub stacks: Stacks,
+    /// The names of users.
+    pub users: Users,
 }

@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use pfscript_compiler::manifest::{DataType, Manifest, MapInfo, MapValue};
+use pfscript_compiler::manifest::{DataType, Manifest, MapInfo, MapValue, StackNotation, StackShape};
 
 use crate::datum::{Datum, decode};
 use crate::maps::{Row, Value};
@@ -63,13 +63,22 @@ impl Folds {
         }
         for datum in info.key.iter().map(|member| decode::member(member, key)) {
             match datum {
-                Datum::UserStack(..) => user.extend(outermost_first(&datum, "", context)),
-                Datum::KernelStack(_) => kernel.extend(outermost_first(&datum, "_[k]", context)),
+                Datum::UserStack(number, pid, shape) => {
+                    user.extend(outermost_first(&Datum::UserStack(number, pid, by_name(shape)), "", context));
+                }
+                Datum::KernelStack(number, shape) => {
+                    kernel.extend(outermost_first(&Datum::KernelStack(number, by_name(shape)), "_[k]", context));
+                }
                 _ => plain.push(part(&datum, context)),
             }
         }
         [plain, user, kernel].concat().join(&b';')
     }
+}
+
+/// Folded stacks hold names, however else the script has them shown.
+fn by_name(shape: StackShape) -> StackShape {
+    StackShape { notation: StackNotation::Name, ..shape }
 }
 
 fn outermost_first(stack: &Datum<'_>, mark: &str, context: &mut Context) -> Vec<Vec<u8>> {
@@ -117,7 +126,7 @@ fn weight(value: &Value, info: &MapInfo) -> u128 {
 
 /// Whether the key of a map has a stack in it.
 pub fn has_stacks(info: &MapInfo) -> bool {
-    info.key.iter().any(|member| matches!(member.ty, DataType::KernelStack | DataType::UserStack))
+    info.key.iter().any(|member| matches!(member.ty, DataType::KernelStack(_) | DataType::UserStack(_)))
 }
 
 /// Writes folded stacks.
@@ -167,7 +176,8 @@ mod tests {
 
     fn with_stack() -> (MapInfo, Vec<Row>) {
         let (info, rows) = sample::data_map();
-        let key = info.key.iter().cloned().chain([Member { offset: 8, ty: DataType::KernelStack }]).collect();
+        let ty = DataType::KernelStack(StackShape { depth: 127, notation: StackNotation::Perf });
+        let key = info.key.iter().cloned().chain([Member { offset: 8, ty }]).collect();
         (MapInfo { key, ..info }, rows)
     }
 

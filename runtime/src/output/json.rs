@@ -106,12 +106,12 @@ fn push_datum(out: &mut Vec<u8>, datum: &Datum<'_>, context: &mut Context) {
         }
         Datum::Text(text) => push_text(out, text),
         Datum::Literal(text) => push_text(out, text.as_bytes()),
-        Datum::KernelSymbol(_) | Datum::UserSymbol(..) | Datum::Moment(..) => {
+        Datum::KernelSymbol(_) | Datum::UserSymbol(..) | Datum::UserName(_) | Datum::Moment(..) => {
             let mut text = Vec::new();
             datum.push_plain(&mut text, context);
             push_text(out, &text);
         }
-        Datum::KernelStack(_) | Datum::UserStack(..) => {
+        Datum::KernelStack(..) | Datum::UserStack(..) => {
             push_array(out, &datum.frames(context), |out, frame| push_text(out, frame.as_bytes()));
         }
         Datum::Tuple(members, bytes) => {

@@ -31,6 +31,7 @@ use std::time::{Duration, Instant};
 
 use aya::maps::MapData;
 use pfscript_compiler::manifest::{Action, Format, Manifest, MapInfo, MapRef, RecordLayout};
+use pfscript_grammar::Span;
 
 use crate::datum::{Datum, decode};
 use crate::maps::{self, Row};
@@ -89,7 +90,7 @@ pub struct Report<'a> {
     pub index: usize,
     /// What it holds.
     pub layout: &'a RecordLayout,
-    /// The format of a `printf`; empty for other records.
+    /// The format of a `printf` and its kind; empty for other records.
     pub format: &'a Format,
     /// Its bytes, header included.
     pub record: &'a [u8],
@@ -102,7 +103,10 @@ impl<'a> Report<'a> {
     /// The record `record` of layout `index`.
     pub fn new(layouts: &'a [RecordLayout], index: usize, record: &'a [u8]) -> Self {
         let layout = &layouts[index];
-        let format = if let Action::Printf(format) = &layout.action { format } else { &NO_FORMAT };
+        let format = match &layout.action {
+            Action::Printf(format) | Action::Complain { format, .. } => format,
+            _ => &NO_FORMAT,
+        };
         Self { index, layout, format, record }
     }
 
@@ -138,6 +142,13 @@ pub enum Remark {
     Waiting,
     /// That there is something else to see now.
     Data,
+    /// What the script has to say about itself.
+    Script {
+        /// An error, else a warning.
+        is_error: bool,
+        /// The call in the script.
+        span: Span,
+    },
 }
 
 /// Says remarks, or leaves them unsaid.
@@ -164,14 +175,15 @@ impl Destination {
     }
 
     /// A file, made new or emptied; never through a symbolic link, so that nobody can make a
-    /// privileged user write elsewhere.
+    /// privileged user write elsewhere. A named pipe must have its reader already: nothing is
+    /// waited for without end.
     ///
     /// # Errors
     /// Why it cannot be opened, with its name.
     pub fn file(path: &Path) -> io::Result<Self> {
         let name = path.display().to_string();
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).custom_flags(libc::O_NOFOLLOW);
+        options.write(true).create(true).truncate(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
         let file = options.open(path).map_err(|error| named(error, "cannot open", &name))?;
         Ok(Self { terminal: file.is_terminal(), file, name })
     }
@@ -206,6 +218,7 @@ impl Destination {
 fn named(error: io::Error, what: &str, name: &str) -> io::Error {
     match error.raw_os_error() {
         Some(libc::EPIPE) => error,
+        Some(libc::ENXIO) => io::Error::other(format!("{what} {name}: it is a pipe that nobody reads yet")),
         Some(libc::ELOOP) => io::Error::other(format!("{what} {name}: it is a symbolic link, name the file itself")),
         _ => io::Error::new(error.kind(), format!("{what} {name}: {error}")),
     }
@@ -333,10 +346,18 @@ impl Sink for Output<'_> {
                 self.context.clock.push_monotonic(&mut text, decode::timestamp(bytes), format);
                 self.form.time(&mut self.buffer, &text);
             }
+            Action::Complain { is_error, .. } => {
+                let mut text = Vec::new();
+                let form = printf::TextForm::Escaped;
+                printf::push_printf(&mut text, report.format, report.values(), &mut self.context, form);
+                let remark = Remark::Script { is_error: *is_error, span: report.layout.span };
+                (self.remarks)(remark, String::from_utf8_lossy(&text).trim_end_matches('\n'));
+            }
             // The session itself sees to these.
             Action::Exit
             | Action::Clear(_)
             | Action::Zero(_)
+            | Action::PrintElement(_)
             | Action::PrintMap(_)
             | Action::Retire(_)
             | Action::Summary(_) => {}
@@ -358,6 +379,12 @@ impl Sink for Output<'_> {
                 self.form.map(&mut self.buffer, info, rows, div, &mut self.context);
             }
         }
+        self.pass_on()
+    }
+
+    fn element(&mut self, map: MapRef, row: &Row) -> io::Result<()> {
+        let info = &self.manifest.maps[map.0 as usize];
+        self.form.map(&mut self.buffer, info, std::slice::from_ref(row), 1, &mut self.context);
         self.pass_on()
     }
 
@@ -399,9 +426,11 @@ impl Sink for Output<'_> {
         self.at_exit_maps = true;
     }
 
-    fn stacks(&mut self, map: Option<&MapData>) -> io::Result<()> {
-        let map = map.map(|map| RawMap::of(map).map_err(io::Error::other)?.duplicate()).transpose()?;
-        self.context.stacks = Stacks::new(map, self.manifest)?;
+    fn stacks(&mut self, maps: &[(u32, &MapData)]) -> io::Result<()> {
+        let own =
+            |&(depth, map): &(u32, &MapData)| Ok((depth, RawMap::of(map).map_err(io::Error::other)?.duplicate()?));
+        let maps = maps.iter().map(own).collect::<io::Result<_>>()?;
+        self.context.stacks = Stacks::new(maps, self.manifest)?;
         Ok(())
     }
 

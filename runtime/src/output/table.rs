@@ -112,9 +112,10 @@ fn type_width(ty: &DataType) -> usize {
         DataType::Int { .. } => 10,
         DataType::Str { .. }
         | DataType::Tuple(_)
-        | DataType::KernelStack
-        | DataType::UserStack
+        | DataType::KernelStack(_)
+        | DataType::UserStack(_)
         | DataType::KernelSymbol
+        | DataType::UserName
         | DataType::UserSymbol
         | DataType::Moment(_) => 16,
     }

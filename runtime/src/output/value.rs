@@ -33,9 +33,10 @@ impl Datum<'_> {
             Self::Text(text) => push_escaped(out, text),
             Self::Literal(text) => out.extend_from_slice(text.as_bytes()),
             Self::Moment(boottime, format) => context.clock.push_boottime(out, *boottime, format),
+            Self::UserName(uid) => push_escaped(out, context.users.name(*uid).as_bytes()),
             Self::KernelSymbol(address) => push_escaped(out, context.stacks.kernel_symbol(*address).as_bytes()),
             Self::UserSymbol(address, pid) => push_escaped(out, context.stacks.user_symbol(*address, *pid).as_bytes()),
-            Self::KernelStack(_) | Self::UserStack(..) => form.push(out, &self.frames(context)),
+            Self::KernelStack(..) | Self::UserStack(..) => form.push(out, &self.frames(context)),
             Self::Tuple(members, bytes) => {
                 out.push(b'(');
                 push_members(out, members, bytes, context, form);
@@ -47,8 +48,8 @@ impl Datum<'_> {
     /// The names of a stack's frames, innermost first; none of what is no stack.
     pub fn frames(&self, context: &mut Context) -> Vec<Frame> {
         match self {
-            Self::KernelStack(id) => context.stacks.kernel(*id),
-            Self::UserStack(id, pid) => context.stacks.user(*id, *pid),
+            Self::KernelStack(number, shape) => context.stacks.kernel(*number, *shape),
+            Self::UserStack(number, pid, shape) => context.stacks.user(*number, *pid, *shape),
             _ => Vec::new(),
         }
     }

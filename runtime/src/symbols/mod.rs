@@ -10,6 +10,7 @@ mod mappings;
 pub mod processes;
 pub mod programs;
 pub mod stacks;
+pub mod users;
 mod watch;
 
 use std::collections::HashMap;

@@ -42,6 +42,10 @@ impl Processes {
     /// Takes in what happened; to be called at each drain of the buffers.
     pub fn look_again(&mut self) {
         self.asked.clear();
+        self.take_changes();
+    }
+
+    fn take_changes(&mut self) {
         let changes = self.watch.as_mut().map(Watch::changes).unwrap_or_default();
         changes.into_iter().for_each(|change| self.apply(change));
     }
@@ -97,6 +101,12 @@ impl Processes {
         named.unwrap_or_else(|| place(address, mapping, offset.value))
     }
 
+    /// The path of the file that is mapped at `address` of the process.
+    pub fn file(&mut self, pid: u32, address: Address) -> Option<String> {
+        let mapping = self.find(pid, address.inside())?;
+        (!mapping.path.as_os_str().is_empty()).then(|| mapping.path.display().to_string())
+    }
+
     /// What lies at `address` of a process, or of the one that it is a copy of.
     fn find(&mut self, pid: u32, address: u64) -> Option<&Mapping> {
         let is_in = |mappings: &Mappings| mappings.find(address).is_some();
@@ -111,11 +121,13 @@ impl Processes {
         self.known.get(&holder)?.find(address)
     }
 
-    /// Reads /proc/PID/maps, unless that was done since the last drain or the process has ended.
+    /// Takes in what happened, and reads /proc/PID/maps, unless that was done since the last drain
+    /// or the process has ended: what is shown now may be of one that began and ended since.
     fn ask(&mut self, pid: u32) {
         if !self.asked.insert(pid) {
             return;
         }
+        self.take_changes();
         let now = fs::read(format!("/proc/{pid}/maps")).unwrap_or_default();
         let now = Mappings::parse(&String::from_utf8_lossy(&now));
         if !now.is_empty() {

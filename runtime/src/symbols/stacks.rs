@@ -1,10 +1,11 @@
-//! Stacks as programs report them: a number in the kernel's stack trace map, shown as names; and
+//! Stacks as programs report them: a number in one of the kernel's stack trace maps, shown as names; and
 //! single addresses, which are shown by the name alone.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io;
 
-use pfscript_compiler::manifest::{DataType, FieldPlace, Manifest, MapInfo, MapValue};
+use pfscript_compiler::manifest::{DataType, FieldPlace, Manifest, MapInfo, MapValue, StackNotation, StackShape};
 
 use super::processes::Processes;
 use super::{Address, Frame, Names};
@@ -14,19 +15,20 @@ use crate::sys::map::OwnedMap;
 /// Names the frames of stacks, innermost first.
 #[derive(Default)]
 pub struct Stacks {
-    map: Option<OwnedMap>,
+    /// By how deep the stacks in them are.
+    maps: HashMap<u32, OwnedMap>,
     /// Made when the first address is named.
     names: Option<Names>,
     processes: Processes,
 }
 
 impl Stacks {
-    /// The stacks in `map`. When the manifest has addresses in processes, what processes map is
+    /// The stacks in `maps`, by their depth. When the manifest has addresses in processes, what processes map is
     /// watched from now on.
     ///
     /// # Errors
     /// The online CPUs are not to be learnt.
-    pub fn new(map: Option<OwnedMap>, manifest: &Manifest) -> io::Result<Self> {
+    pub fn new(maps: HashMap<u32, OwnedMap>, manifest: &Manifest) -> io::Result<Self> {
         let processes = if has_user_addresses(manifest) {
             let cpus = aya::util::online_cpus()
                 .map_err(|(path, error)| io::Error::new(error.kind(), format!("{path}: {error}")))?;
@@ -34,7 +36,7 @@ impl Stacks {
         } else {
             Processes::default()
         };
-        Ok(Self { map, names: None, processes })
+        Ok(Self { maps, names: None, processes })
     }
 
     /// Takes in what processes have mapped meanwhile; to be called at each drain of the buffers.
@@ -42,18 +44,27 @@ impl Stacks {
         self.processes.look_again();
     }
 
-    /// The frames of the kernel stack `id`; none when it is negative or no longer there.
-    pub fn kernel(&mut self, id: i64) -> Vec<Frame> {
-        let addresses = self.addresses(id);
+    /// The frames of the kernel stack `number`; none when that is no stack or one no longer there.
+    pub fn kernel(&mut self, number: i64, shape: StackShape) -> Vec<Frame> {
+        let addresses = self.addresses(number, shape.depth);
         let names = self.names.get_or_insert_default();
-        addresses.into_iter().map(|address| names.of_kernel(address)).collect()
+        let frame = |address| written(address, shape.notation, || names.of_kernel(address));
+        addresses.into_iter().map(frame).collect()
     }
 
-    /// The frames of the stack `id` of the process `pid`.
-    pub fn user(&mut self, id: i64, pid: u32) -> Vec<Frame> {
-        let addresses = self.addresses(id);
+    /// The frames of the stack `number` of the process `pid`.
+    pub fn user(&mut self, number: i64, pid: u32, shape: StackShape) -> Vec<Frame> {
+        let addresses = self.addresses(number, shape.depth);
         let names = self.names.get_or_insert_default();
-        addresses.into_iter().map(|address| self.processes.name(names, pid, address)).collect()
+        let processes = &mut self.processes;
+        let mut named = |address| {
+            let name = processes.name(names, pid, address);
+            match processes.file(pid, address) {
+                Some(file) if shape.notation == StackNotation::Perf => format!("{name} ({file})").into(),
+                _ => name,
+            }
+        };
+        addresses.into_iter().map(|address| written(address, shape.notation, || named(address))).collect()
     }
 
     /// The name of an address in the kernel, without an offset.
@@ -68,8 +79,8 @@ impl Stacks {
         name_alone(&self.processes.name(names, pid, Address { value, is_return: false }))
     }
 
-    fn addresses(&self, id: i64) -> Vec<Address> {
-        let (Some(map), Ok(id)) = (&self.map, u32::try_from(id)) else { return Vec::new() };
+    fn addresses(&self, number: i64, depth: u32) -> Vec<Address> {
+        let (Some(map), Ok(id)) = (self.maps.get(&depth), u32::try_from(number - 1)) else { return Vec::new() };
         let raw = map.raw();
         let mut bytes = vec![0; raw.value_size()];
         // A stack that cannot be read is one without frames.
@@ -85,6 +96,14 @@ fn frames(bytes: &[u8]) -> Vec<Address> {
     let words = bytes.chunks_exact(8).map(|word| word.try_into().map_or(0, u64::from_ne_bytes));
     let addresses = words.take_while(|&value| value != 0).enumerate();
     addresses.map(|(index, value)| Address { value, is_return: index > 0 }).collect()
+}
+
+fn written(address: Address, notation: StackNotation, name: impl FnOnce() -> Frame) -> Frame {
+    match notation {
+        StackNotation::Name => name(),
+        StackNotation::Perf => format!("{:x} {}", address.value, name()).into(),
+        StackNotation::Raw => format!("{:x}", address.value).into(),
+    }
 }
 
 /// The name in `name+offset`; of what has no name the address. No name begins with a digit.
@@ -116,7 +135,7 @@ fn has_user_addresses(manifest: &Manifest) -> bool {
 
 fn is_user_address(ty: &DataType) -> bool {
     match ty {
-        DataType::UserStack | DataType::UserSymbol => true,
+        DataType::UserStack(_) | DataType::UserSymbol => true,
         DataType::Tuple(members) => members.iter().any(|member| is_user_address(&member.ty)),
         _ => false,
     }
@@ -151,6 +170,8 @@ fn push_frame(out: &mut Vec<u8>, frame: &Frame) {
 mod tests {
     use super::*;
     use pfscript_compiler::manifest::{Action, RecordField, RecordLayout};
+
+    const SHAPE: StackShape = StackShape { depth: 5, notation: StackNotation::Name };
 
     #[test]
     fn a_stack_ends_at_the_first_zero() {
@@ -202,8 +223,8 @@ mod tests {
             };
             Manifest { records: vec![record], ..Manifest::default() }
         };
-        assert!(has_user_addresses(&manifest(DataType::UserStack)));
+        assert!(has_user_addresses(&manifest(DataType::UserStack(SHAPE))));
         assert!(has_user_addresses(&manifest(DataType::UserSymbol)));
-        assert!(!has_user_addresses(&manifest(DataType::KernelStack)));
+        assert!(!has_user_addresses(&manifest(DataType::KernelStack(SHAPE))));
     }
 }

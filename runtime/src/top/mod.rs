@@ -10,18 +10,19 @@ mod samples;
 mod view;
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::io::{self, BufWriter, Stdout};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use aya::maps::MapData;
-use pfscript_compiler::manifest::{Manifest, MapInfo, MapRef};
+use pfscript_compiler::manifest::{Action, Manifest, MapInfo, MapRef};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 
 use crate::datum::Datum;
-use crate::maps;
+use crate::maps::{self, Row};
 use crate::output::Report;
 use crate::output::context::Context;
 use crate::output::elements::{has_number, number};
@@ -35,6 +36,8 @@ use crate::top::view::{Table, Then, View};
 
 /// How often the maps are looked at.
 const LOOK: Duration = Duration::from_secs(1);
+/// So many remarks of the script are kept until they can be seen: the first ones.
+const HELD: usize = 1000;
 /// How often keys are read.
 const KEYS: Duration = Duration::from_millis(40);
 
@@ -75,6 +78,8 @@ pub struct Top<'a> {
     state: Rc<RefCell<State>>,
     manifest: &'a Manifest,
     inner: &'a mut dyn Sink,
+    /// What the script had to say while the screen was taken, to be said behind it.
+    held: VecDeque<(usize, Vec<u8>)>,
 }
 
 /// A live view of the maps of `manifest`, `first` being shown first, and the sink for it, which
@@ -104,7 +109,7 @@ pub fn live<'a>(
             }
         }),
     };
-    (Top { state, manifest, inner }, until)
+    (Top { state, manifest, inner, held: VecDeque::new() }, until)
 }
 
 /// Draws once a second and after each key, until one of them quits or the terminal is gone.
@@ -174,11 +179,21 @@ impl State {
 
 impl Sink for Top<'_> {
     fn record(&mut self, layout: usize, bytes: &[u8]) -> io::Result<()> {
+        let is_remark = matches!(self.manifest.records[layout].action, Action::Complain { .. });
+        if is_remark && self.state.borrow().screen.is_some() {
+            self.held.push_back((layout, bytes.to_vec()));
+            self.held.truncate(HELD);
+            return Ok(());
+        }
         self.inner.record(layout, bytes)
     }
 
     fn map(&mut self, map: MapRef, data: &MapData, top: Option<u64>, div: Option<u64>) -> io::Result<()> {
         self.inner.map(map, data, top, div)
+    }
+
+    fn element(&mut self, map: MapRef, row: &Row) -> io::Result<()> {
+        self.inner.element(map, row)
     }
 
     fn retired(&mut self, map: MapRef, layout: usize, bytes: &[u8]) -> io::Result<()> {
@@ -204,10 +219,12 @@ impl Sink for Top<'_> {
         self.inner.maps(maps)
     }
 
-    fn stacks(&mut self, map: Option<&MapData>) -> io::Result<()> {
-        let own = map.map(|map| RawMap::of(map).map_err(io::Error::other)?.duplicate()).transpose()?;
+    fn stacks(&mut self, maps: &[(u32, &MapData)]) -> io::Result<()> {
+        let own =
+            |&(depth, map): &(u32, &MapData)| Ok((depth, RawMap::of(map).map_err(io::Error::other)?.duplicate()?));
+        let own = maps.iter().map(own).collect::<io::Result<_>>()?;
         self.state.borrow_mut().context.stacks = Stacks::new(own, self.manifest)?;
-        self.inner.stacks(map)
+        self.inner.stacks(maps)
     }
 
     fn remaining_maps(&mut self) {
@@ -230,6 +247,10 @@ impl Sink for Top<'_> {
         let state = &mut *self.state.borrow_mut();
         (state.began, state.screen) = (None, None);
         self.inner.tracing_ended();
+        for (layout, bytes) in self.held.drain(..) {
+            // Nothing is written but what the script has to say, for which there is stderr.
+            let _ = self.inner.record(layout, &bytes);
+        }
     }
 
     fn ended(&mut self, losses: &[String]) {

@@ -77,7 +77,7 @@ fn writes_anew(func: &Function, inst: Inst) -> bool {
 }
 
 impl Expander<'_> {
-    fn len(&self, value: Value) -> u32 {
+    pub(super) fn len(&self, value: Value) -> u32 {
         match self.func.ty(value) {
             Type::Bytes(len) => len,
             Type::I64 | Type::Ptr => 8,
@@ -295,7 +295,8 @@ impl Expander<'_> {
         self.push(InstData::Binary { op: BinaryOp::And, args }, Type::I64)
     }
 
-    fn word(&mut self, value: Value, index: u32, words: u32) -> Value {
+    /// Eight bytes of the string or tuple `value`, numbers `8 * index` on; zeros behind its `words`.
+    pub(super) fn word(&mut self, value: Value, index: u32, words: u32) -> Value {
         if index >= words {
             return self.iconst(0);
         }

@@ -9,7 +9,7 @@ use super::{Expander, Place};
 use crate::catalog::helpers::Helper;
 use crate::ir::inst::MapAddrOf;
 use crate::ir::{Block, CmpOp, Inst, InstData, Type, Value};
-use crate::manifest::{CounterKind, DataType, MapInfo, MapKind, MapRef, MapValue};
+use crate::manifest::{CounterKind, MapInfo, MapKind, MapRef, MapValue};
 
 /// `BPF_ANY` and `BPF_NOEXIST` of `include/uapi/linux/bpf.h`.
 const ANY: i64 = 0;
@@ -223,9 +223,9 @@ impl Expander<'_> {
     pub(super) fn map_store(&mut self, inst: Inst, map: MapRef, key: &[Value], value: Value, must: bool) {
         let info = self.info(map);
         let MapValue::Data(ty) = &info.value else { unreachable!("the checker refuses plain values here") };
-        match ty {
-            DataType::Str { .. } | DataType::Tuple(_) => self.replace_element(inst, &info, map, key, value, must),
-            _ => self.store_number(inst, map, key, value, must),
+        match ty.is_bytes() {
+            true => self.replace_element(inst, &info, map, key, value, must),
+            false => self.store_number(inst, map, key, value, must),
         }
     }
 

@@ -11,6 +11,7 @@ mod elements;
 mod known;
 mod records;
 mod stage;
+mod texts;
 
 use cranelift_entity::SecondaryMap;
 use pfscript_grammar::Span;
@@ -116,6 +117,9 @@ impl Expander<'_> {
             InstData::StoreBytes { value, base, offset } => self.store_bytes(value, base, offset),
             InstData::Return => self.end_run(),
             InstData::SlotStore { value, slot } => self.slot_store(value, slot),
+            InstData::StrLen { text } => self.str_len(inst, text),
+            InstData::StrByte { text, index } => self.str_byte(inst, text, index),
+            InstData::Contains { args: [text, part] } => self.contains(inst, text, part),
             InstData::BytesEq { args, most } => self.bytes_eq(inst, args, most),
             InstData::MapLoad { map, key } => self.map_load(inst, map, &key),
             InstData::MapAggregated { map, key } => self.map_aggregated(inst, map, &key),
@@ -256,21 +260,9 @@ impl Expander<'_> {
     }
 
     fn put(&mut self, place: Place, ty: &DataType, value: Value) {
-        match ty {
-            DataType::Int { bytes, .. } => self.store(*bytes, value, place),
-            DataType::Str { .. } | DataType::Tuple(_) => self.put_bytes(place, ty.size(), value),
-            DataType::UserStack | DataType::UserSymbol if matches!(self.func.ty(value), Type::Bytes(_)) => {
-                self.put_bytes(place, ty.size(), value);
-            }
-            DataType::KernelStack | DataType::KernelSymbol | DataType::Moment(_) => self.store(8, value, place),
-            DataType::UserStack | DataType::UserSymbol => {
-                self.store(8, value, place);
-                let ids = self.call(Helper::GetCurrentPidTgid, Vec::new(), Type::I64);
-                let half = self.iconst(32);
-                let args = [ids, half];
-                let pid = self.push(InstData::Binary { op: crate::ir::BinaryOp::Lshr, args }, Type::I64);
-                self.store(8, pid, place.plus(8));
-            }
+        match ty.is_bytes() {
+            true => self.put_bytes(place, ty.size(), value),
+            false => self.store(ty.size() as u8, value, place),
         }
     }
 
