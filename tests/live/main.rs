@@ -111,6 +111,7 @@ fn terminal_trials() -> Vec<Trial> {
         live("terminal/no_status_line", terminal::no_status_line),
         live("terminal/colors", terminal::colors),
         live("terminal/top", terminal::top),
+        live("terminal/top_holds_remarks", terminal::top_holds_remarks),
         live("terminal/top_of_several_maps", terminal::top_of_several_maps),
         live("terminal/restored/sigint", || terminal::top_restores(&[], Some(libc::SIGINT), Some(0))),
         live("terminal/restored/sigterm", || terminal::top_restores(&[], Some(libc::SIGTERM), Some(0))),

@@ -111,13 +111,29 @@ pub fn top_of_several_maps() -> Result<(), Failed> {
     let script = r#"interval:ms:10 { @ticks[cpu] = count(); @sizes["one", 2] = hist(3); @last[1] = "text"; @all++; }"#;
     let console = Console::start(&["--top=@sizes", "-e", script], SIZE)?;
     console
-        .wait_for("the sizes", |text| text.contains("SIZES") && text.contains("one      2 ") && text.contains("█"))?;
+        .wait_for("the sizes", |text| text.contains("SIZES") && text.contains("one  ") && text.contains(" 2  ") && text.contains("█"))?;
     console.press("\t")?;
     console.wait_for("the ticks", |text| text.contains("CPU") && text.contains("TICKS") && !text.contains("one"))?;
     console.press("\t")?;
     console.wait_for("the sizes again", |text| text.contains("SIZES"))?;
     console.press("\x03")?;
     is_restored(&console.end()?, Some(0))
+}
+
+/// What the script has to say does not disturb the screen, and is said behind it.
+pub fn top_holds_remarks() -> Result<(), Failed> {
+    let script = r#"interval:ms:100 { @n[1]++; warnf("hm %d", 7); }"#;
+    let console = Console::start(&["--top", "-e", script], SIZE)?;
+    console.wait_for("the second look", |text| text.contains("for 1 s"))?;
+    if console.text().contains("hm 7") {
+        return Err(format!("the screen is disturbed:\n{}", console.text()).into());
+    }
+    console.press("q")?;
+    let ended = console.end()?;
+    if !ended.text.contains("WARNING: hm 7") {
+        return Err(format!("it is not said:\n{}", ended.text).into());
+    }
+    is_restored(&ended, Some(0))
 }
 
 fn is_restored(ended: &Ended, code: Option<i32>) -> Result<(), Failed> {
