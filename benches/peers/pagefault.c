@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-// The user side of the C reference: libbpf's usual perf buffer reader. pagefault OBJECT STEP
+// The user side of the C reference: libbpf's usual perf buffer reader. pagefault OBJECT STEP [quiet]
+// quiet: nobody is woken for a record, and the reader drops them: the floor.
 #include <linux/perf_event.h>
 #include <signal.h>
 #include <stdio.h>
@@ -38,6 +39,27 @@ static void print(void *ctx, int cpu, void *data, __u32 size)
 static void lost(void *ctx, int cpu, __u64 count)
 {
 	fprintf(stderr, "lost %llu\n", count);
+}
+
+static enum bpf_perf_event_ret drop(void *ctx, int cpu, struct perf_event_header *event)
+{
+	return LIBBPF_PERF_EVENT_CONT;
+}
+
+// Woken when a quarter of the buffer is full.
+static struct perf_buffer *quiet_buffer(int events)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE,
+		.config = PERF_COUNT_SW_BPF_OUTPUT,
+		.size = sizeof(attr),
+		.sample_type = PERF_SAMPLE_RAW,
+		.sample_period = 1,
+		.watermark = 1,
+		.wakeup_watermark = 256 * 1024,
+	};
+
+	return perf_buffer__new_raw(events, 256, &attr, drop, NULL, NULL);
 }
 
 static void fail(const char *what)
@@ -82,14 +104,14 @@ static __u64 pid_offset(void)
 
 int main(int argc, char **argv)
 {
-	struct bpf_object *object = argc == 3 ? bpf_object__open_file(argv[1], NULL) : NULL;
+	struct bpf_object *object = argc >= 3 ? bpf_object__open_file(argv[1], NULL) : NULL;
 	struct {
 		__u64 log_step, pid_offset;
 	} *constants;
 	size_t size;
 
 	if (!object)
-		fail("usage: pagefault OBJECT STEP");
+		fail("usage: pagefault OBJECT STEP [quiet]");
 	signal(SIGINT, stop);
 	signal(SIGTERM, stop);
 	constants = (void *)bpf_map__initial_value(bpf_object__find_map_by_name(object, ".rodata"), &size);
@@ -99,7 +121,8 @@ int main(int argc, char **argv)
 		fail("load");
 
 	int events = bpf_map__fd(bpf_object__find_map_by_name(object, "events"));
-	struct perf_buffer *buffer = perf_buffer__new(events, 64, print, lost, NULL, NULL);
+	struct perf_buffer *buffer =
+		argc > 3 ? quiet_buffer(events) : perf_buffer__new(events, 64, print, lost, NULL, NULL);
 
 	if (!buffer)
 		fail("perf_buffer__new");

@@ -1,9 +1,20 @@
-//! The tools that are compared, each doing the same job: count every process's page faults, report
-//! multiples of a step.
+//! The tools that are compared, and what each is asked to do.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+/// The environment variable that names another bpftrace, such as `fetch_bpftrace` gets.
+const OTHER_BPFTRACE: &str = "PFSCRIPT_BENCH_BPFTRACE";
+
+/// What a tool is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// Count the page faults of every process, report multiples of the step.
+    PageFaults(u64),
+    /// Run a script in the language that pfscript and bpftrace share.
+    Script(String),
+}
 
 /// How one sees from outside that a tool traces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,32 +27,40 @@ pub enum Ready {
     Later,
 }
 
+/// Its command line for a job.
+type CommandFor = Box<dyn Fn(&Job) -> Option<Command>>;
+
 /// A tool.
 pub struct Peer {
     /// Its name in the tables.
-    pub name: &'static str,
+    pub name: String,
     /// How it shows that it traces.
     pub ready: Ready,
     /// Whether it hooks a program of its own into page faults.
     pub has_program: bool,
-    /// The files that must be there for it to run.
+    /// Whether it prints what it reports.
+    pub prints: bool,
+    /// The files of its own that must be there for it to run.
     pub files: Vec<PathBuf>,
-    command: Box<dyn Fn(u64) -> Command>,
+    /// Where its libraries are, if they are not the machine's.
+    pub libraries: Option<PathBuf>,
+    command: CommandFor,
 }
 
 impl Peer {
-    /// Its command line for the job at a step, with no standard input.
-    pub fn command(&self, step: u64) -> Command {
-        let mut command = (self.command)(step);
+    /// Its command line for a job, with no standard input; none where it cannot do it.
+    pub fn command(&self, job: &Job) -> Option<Command> {
+        let mut command = (self.command)(job)?;
         command.stdin(Stdio::null());
-        command
+        Some(command)
     }
 }
 
 /// The tools that this machine has, pfscript first; and those that it does not, each with the reason.
 pub fn all(scratch: &Path) -> (Vec<Peer>, Vec<String>) {
     let (mut peers, mut absent) = (vec![pfscript()], Vec::new());
-    for found in [c_reference(scratch), bpftrace(), perf_stat(), perf_record()] {
+    let c = |quiet| c_reference(scratch, quiet);
+    for found in [c(false), c(true), bpftrace(), other_bpftrace(), perf_stat(), perf_record()] {
         match found {
             Ok(peer) => peers.push(peer),
             Err(why) => absent.push(why),
@@ -53,53 +72,87 @@ pub fn all(scratch: &Path) -> (Vec<Peer>, Vec<String>) {
 fn pfscript() -> Peer {
     let binary = PathBuf::from(env!("CARGO_BIN_EXE_pfscript"));
     let run = binary.clone();
+    let command = move |job: &Job| {
+        let mut command = Command::new(&run);
+        command.arg("-v");
+        match job {
+            Job::PageFaults(step) => command.arg("--log_step").arg(step.to_string()),
+            Job::Script(text) => command.args(["-e", text]),
+        };
+        Some(command)
+    };
     Peer {
-        name: "pfscript",
+        name: "pfscript".into(),
         ready: Ready::Attached,
         has_program: true,
+        prints: true,
         files: vec![binary],
-        command: Box::new(move |step| {
-            let mut command = Command::new(&run);
-            command.args(["-v", "--log_step"]).arg(step.to_string());
-            command
-        }),
+        libraries: None,
+        command: Box::new(command),
     }
 }
 
 /// clang and libbpf build it here, so that it is as new as they are.
-fn c_reference(scratch: &Path) -> Result<Peer, String> {
+fn c_reference(scratch: &Path, quiet: bool) -> Result<Peer, String> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../benches/peers");
     let (object, binary) = (scratch.join("pagefault.bpf.o"), scratch.join("pagefault"));
+    let name = if quiet { "C, nobody woken" } else { "C + libbpf" };
     let mut clang = Command::new("clang");
     clang.args(["-O2", "-g", "-target", "bpf", "-mcpu=v3", "-c"]).arg(source.join("pagefault.bpf.c"));
     // Debian keeps <asm/types.h> in the folder of the architecture, where clang looks for C only.
     clang.args(["-idirafter", "/usr/include/x86_64-linux-gnu", "-o"]).arg(&object);
-    succeed("C + libbpf", clang)?;
+    succeed(name, clang)?;
     let mut cc = Command::new("cc");
     cc.arg("-O2").arg(source.join("pagefault.c")).arg("-o").arg(&binary).arg("-lbpf");
-    succeed("C + libbpf", cc)?;
+    succeed(name, cc)?;
     let files = vec![binary.clone(), object.clone()];
-    let command = move |step: u64| {
+    let command = move |job: &Job| {
+        let &Job::PageFaults(step) = job else { return None };
         let mut command = Command::new(&binary);
-        command.arg(&object).arg(step.to_string());
-        command
+        command.arg(&object).arg(step.to_string()).args(quiet.then_some("quiet"));
+        Some(command)
     };
-    Ok(Peer { name: "C + libbpf", ready: Ready::Attached, has_program: true, files, command: Box::new(command) })
+    Ok(Peer {
+        name: name.into(),
+        ready: Ready::Attached,
+        has_program: true,
+        prints: !quiet,
+        files,
+        libraries: None,
+        command: Box::new(command),
+    })
 }
 
 fn bpftrace() -> Result<Peer, String> {
     let file = installed("bpftrace")?;
-    let command = |step: u64| {
-        let script = format!(
-            "software:page-faults:1 {{ @faults[pid]++; if (@faults[pid] % {step} == 0) {{ time(\"%H:%M:%S \"); \
-             printf(\"%-7d %-16s %d\\n\", pid, comm, @faults[pid]); }} }} END {{ clear(@faults); }}"
-        );
-        let mut command = Command::new("bpftrace");
+    let program = file.clone();
+    bpftrace_at(program, vec![file], None)
+}
+
+fn other_bpftrace() -> Result<Peer, String> {
+    let program = std::env::var_os(OTHER_BPFTRACE).ok_or(format!("another bpftrace: {OTHER_BPFTRACE} is not set"))?;
+    let program = PathBuf::from(program);
+    let root = program.with_file_name("root");
+    bpftrace_at(program, vec![root.join("usr/bin/bpftrace")], Some(root.join("usr/lib")))
+}
+
+fn bpftrace_at(program: PathBuf, files: Vec<PathBuf>, libraries: Option<PathBuf>) -> Result<Peer, String> {
+    let version = Command::new(&program).arg("--version").output().map_err(|error| format!("bpftrace: {error}"))?;
+    let name = String::from_utf8_lossy(&version.stdout).trim().replace(" v", " ");
+    let command = move |job: &Job| {
+        let script = match job {
+            Job::PageFaults(step) => format!(
+                "software:page-faults:1 {{ @faults[pid]++; if (@faults[pid] % {step} == 0) {{ time(\"%H:%M:%S \"); \
+                 printf(\"%-7d %-16s %d\\n\", pid, comm, @faults[pid]); }} }} END {{ clear(@faults); }}"
+            ),
+            Job::Script(text) => text.clone(),
+        };
+        let mut command = Command::new(&program);
         command.args(["-q", "-B", "line", "-e", &script]);
-        command
+        Some(command)
     };
-    let files = vec![file];
-    Ok(Peer { name: "bpftrace", ready: Ready::FirstRow, has_program: true, files, command: Box::new(command) })
+    let ready = Ready::FirstRow;
+    Ok(Peer { name, ready, has_program: true, prints: true, files, libraries, command: Box::new(command) })
 }
 
 /// Counts, reports nothing: a floor for any tool that hooks page faults.
@@ -114,14 +167,22 @@ fn perf_record() -> Result<Peer, String> {
     })
 }
 
-fn perf(name: &'static str, arguments: fn(&mut Command) -> &mut Command) -> Result<Peer, String> {
+fn perf(name: &str, arguments: fn(&mut Command) -> &mut Command) -> Result<Peer, String> {
     let file = installed("perf")?;
-    let command = move |_step| {
+    let command = move |job: &Job| {
         let mut command = Command::new("perf");
         arguments(&mut command);
-        command
+        matches!(job, Job::PageFaults(_)).then_some(command)
     };
-    Ok(Peer { name, ready: Ready::Later, has_program: false, files: vec![file], command: Box::new(command) })
+    Ok(Peer {
+        name: name.into(),
+        ready: Ready::Later,
+        has_program: false,
+        prints: false,
+        files: vec![file],
+        libraries: None,
+        command: Box::new(command),
+    })
 }
 
 fn installed(name: &str) -> Result<PathBuf, String> {

@@ -1,17 +1,20 @@
 //! A tool at work: from exec to tracing, what it holds meanwhile, and its end.
 
 use std::error::Error;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::peer::{Peer, Ready};
+use crate::peer::{Job, Peer, Ready};
 
-/// For tools that do not show when they trace.
-const LATER: Duration = Duration::from_millis(700);
+/// For tools that do not show when they trace: more than any of them takes.
+const LATER: Duration = Duration::from_millis(1500);
+
+/// No tool is waited for longer to end.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A tool that traces.
 pub struct Running {
@@ -21,17 +24,26 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts the tool and waits until it traces. What it prints is read and dropped.
-    pub fn start(peer: &Peer, step: u64) -> Result<Self, Box<dyn Error>> {
-        Self::spawn(peer.command(step), peer.ready)
+    /// Starts the tool and waits until it traces; none where it cannot do the job. What it prints goes nowhere.
+    pub fn start(peer: &Peer, job: &Job) -> Result<Option<Self>, Box<dyn Error>> {
+        // Scripts need not print anything before their end.
+        let ready = if peer.ready == Ready::FirstRow && *job != Job::PageFaults(1) { Ready::Later } else { peer.ready };
+        peer.command(job).map(|command| Self::spawn(command, ready, Stdio::null())).transpose()
     }
 
-    /// Starts a command and waits until it traces.
-    pub fn spawn(mut command: Command, ready: Ready) -> Result<Self, Box<dyn Error>> {
+    /// The same, and what it prints goes into `file`.
+    pub fn start_into(peer: &Peer, job: &Job, file: File) -> Result<Option<Self>, Box<dyn Error>> {
+        let ready = if peer.ready == Ready::FirstRow { Ready::Later } else { peer.ready };
+        peer.command(job).map(|command| Self::spawn(command, ready, file.into())).transpose()
+    }
+
+    /// Starts a command and waits until it traces. Where its first row is waited for, what it prints is read and
+    /// dropped instead of going to `output`.
+    pub fn spawn(mut command: Command, ready: Ready, output: Stdio) -> Result<Self, Box<dyn Error>> {
         let (output, errors) = match ready {
-            Ready::Attached => (Stdio::null(), Stdio::piped()),
+            Ready::Attached => (output, Stdio::piped()),
             Ready::FirstRow => (Stdio::piped(), Stdio::null()),
-            Ready::Later => (Stdio::null(), Stdio::null()),
+            Ready::Later => (output, Stdio::null()),
         };
         let begin = Instant::now();
         let mut child = command.stdout(output).stderr(errors).spawn()?;
@@ -53,34 +65,54 @@ impl Running {
         Ok(peak.ok_or("no VmHWM")?.parse::<f64>()? * 1024.0)
     }
 
-    /// The kernel's numbers of the programs that it holds.
-    pub fn programs(&self) -> Result<Vec<u64>, Box<dyn Error>> {
-        let mut programs = Vec::new();
-        for descriptor in fs::read_dir(format!("/proc/{}/fdinfo", self.child.id()))?.flatten() {
-            let text = fs::read_to_string(descriptor.path()).unwrap_or_default();
-            programs.extend(text.lines().filter_map(|line| line.strip_prefix("prog_id:")?.trim().parse::<u64>().ok()));
+    /// Nanoseconds that all its threads have run so far.
+    pub fn cpu_time(&self) -> Result<f64, Box<dyn Error>> {
+        let mut total = 0.0;
+        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))?.flatten() {
+            let text = fs::read_to_string(task.path().join("schedstat"))?;
+            total += text.split_whitespace().next().ok_or("no schedstat")?.parse::<f64>()?;
         }
-        programs.sort_unstable();
-        programs.dedup();
-        Ok(programs)
+        Ok(total)
     }
 
-    /// Ends it as Ctrl-C does. A tool that takes more than ten seconds over that is killed, and said so: one that
+    /// The kernel's numbers of its maps.
+    pub fn maps(&self) -> Result<Vec<u32>, Box<dyn Error>> {
+        Ok(self.numbers("map_id:")?.into_iter().map(|id| id as u32).collect())
+    }
+
+    /// The kernel's numbers of the programs that it holds.
+    pub fn programs(&self) -> Result<Vec<u64>, Box<dyn Error>> {
+        self.numbers("prog_id:")
+    }
+
+    fn numbers(&self, key: &str) -> Result<Vec<u64>, Box<dyn Error>> {
+        let mut numbers = Vec::new();
+        for descriptor in fs::read_dir(format!("/proc/{}/fdinfo", self.child.id()))?.flatten() {
+            let text = fs::read_to_string(descriptor.path()).unwrap_or_default();
+            numbers.extend(text.lines().filter_map(|line| line.strip_prefix(key)?.trim().parse::<u64>().ok()));
+        }
+        numbers.sort_unstable();
+        numbers.dedup();
+        Ok(numbers)
+    }
+
+    /// Ends it as Ctrl-C does, and says how long that took. A tool that takes more than ten seconds over that is killed, and said so: one that
     /// does not end would hold up all others.
-    pub fn stop(mut self) -> Result<(), Box<dyn Error>> {
+    pub fn stop(mut self) -> Result<Duration, Box<dyn Error>> {
         let pid = i32::try_from(self.child.id())?;
         // SAFETY: the process is our own child and not waited for, so that the PID is still its own.
         unsafe { libc::kill(pid, libc::SIGINT) };
-        for _ in 0..1000 {
+        let begin = Instant::now();
+        while begin.elapsed() < PATIENCE {
             if self.child.try_wait()?.is_some() {
-                return Ok(());
+                return Ok(begin.elapsed());
             }
-            thread::sleep(Duration::from_millis(10));
+            thread::sleep(Duration::from_micros(200));
         }
         eprintln!("{} does not end on SIGINT", fs::read_to_string(format!("/proc/{pid}/comm"))?.trim());
         self.child.kill()?;
         self.child.wait()?;
-        Ok(())
+        Ok(begin.elapsed())
     }
 }
 

@@ -16,6 +16,18 @@ pub enum Alternatives {
     FirstOffered,
 }
 
+/// The processes that the script's probes run for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Traced {
+    /// All of the system's.
+    #[default]
+    All,
+    /// Those with these numbers; at least one.
+    Processes(Vec<u32>),
+    /// The one with this number and all that it starts.
+    Command(u32),
+}
+
 /// The inputs of a compilation beside the script and the kernel.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -23,6 +35,8 @@ pub struct Options {
     pub params: Vec<(String, ParamValue)>,
     /// What `$1`, `$2`, ... stand for.
     pub positional: Vec<String>,
+    /// Whom the script sees.
+    pub traced: Traced,
     /// Which alternatives to keep.
     pub alternatives: Alternatives,
 }

@@ -31,7 +31,7 @@ mod read_object;
 mod regalloc;
 mod write_object;
 
-pub use artifact::{Alternatives, Artifact, Options};
+pub use artifact::{Alternatives, Artifact, Options, Traced};
 pub use catalog::codes::EXPLANATIONS;
 pub use catalog::probe_kinds::perf_events;
 pub use catalog::reference::{names, reference};

@@ -46,7 +46,7 @@ pub const STAGE_MAP: &str = "stage";
 /// The most frames of a stack.
 pub const STACK_DEPTH: u32 = 127;
 /// The most different stacks of a map.
-pub const STACKS_MAX_ENTRIES: u32 = 16384;
+pub const STACKS_MAX_ENTRIES: u32 = 65536;
 /// The section with the functions that programs have the kernel call.
 pub const CALLBACKS_SECTION: &str = ".text";
 /// The section (and map) with the counters.
@@ -265,6 +265,16 @@ pub enum MapKind {
     Array,
     /// `BPF_MAP_TYPE_PERCPU_ARRAY`.
     PercpuArray,
+}
+
+/// The name of the map with the processes that a traced command started: no script can write it.
+pub const STARTED_MAP: &str = "-c";
+
+impl MapInfo {
+    /// Whether it is the compiler's own: nobody asked to see it.
+    pub fn is_internal(&self) -> bool {
+        self.name == STARTED_MAP
+    }
 }
 
 impl MapKind {

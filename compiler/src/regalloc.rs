@@ -142,39 +142,70 @@ fn preg(reg: Reg) -> PReg {
 /// A [`VCode`] as regalloc2 wants to see it.
 struct Adapter<'a> {
     code: &'a VCode,
-    /// The operands of all instructions, and where those of each begin.
-    operands: Vec<regalloc2::Operand>,
-    starts: Vec<usize>,
-    blocks: Vec<AdaptedBlock>,
-}
-
-struct AdaptedBlock {
-    params: Vec<regalloc2::VReg>,
-    successors: Vec<Block>,
-    args: Vec<Vec<regalloc2::VReg>>,
-    predecessors: Vec<Block>,
+    operands: Lists<regalloc2::Operand>,
+    params: Lists<regalloc2::VReg>,
+    successors: Lists<Block>,
+    predecessors: Lists<Block>,
+    /// For each successor, in the order of blocks.
+    args: Lists<regalloc2::VReg>,
 }
 
 impl<'a> Adapter<'a> {
     fn new(code: &'a VCode) -> Self {
         let numbers = Numbers::of(code);
-        let (mut operands, mut starts) = (Vec::with_capacity(2 * code.insts.len()), vec![0]);
-        for inst in &code.insts {
-            operands.extend(inst.operands.iter().map(|operand| numbers.operand(operand)));
-            starts.push(operands.len());
-        }
         let block = |of: VBlock| Block::new(of.index());
-        let blocks = code.blocks.iter().map(|data| AdaptedBlock {
-            params: numbers.vregs(&data.params),
-            successors: data.successors.iter().map(|edge| block(edge.block)).collect(),
-            args: data.successors.iter().map(|edge| numbers.vregs(&edge.args)).collect(),
-            predecessors: data.predecessors.iter().map(|&predecessor| block(predecessor)).collect(),
-        });
-        Self { code, operands, starts, blocks: blocks.collect() }
+        let mut adapter = Self {
+            code,
+            operands: Lists::with_capacity(code.insts.len()),
+            params: Lists::with_capacity(code.blocks.len()),
+            successors: Lists::with_capacity(code.blocks.len()),
+            predecessors: Lists::with_capacity(code.blocks.len()),
+            args: Lists::with_capacity(code.blocks.len()),
+        };
+        for inst in &code.insts {
+            adapter.operands.push(inst.operands.iter().map(|operand| numbers.operand(operand)));
+        }
+        for data in &code.blocks {
+            adapter.params.push(data.params.iter().map(|&param| numbers.vreg(param)));
+            adapter.successors.push(data.successors.iter().map(|edge| block(edge.block)));
+            adapter.predecessors.push(data.predecessors.iter().map(|&predecessor| block(predecessor)));
+            for edge in &data.successors {
+                adapter.args.push(edge.args.iter().map(|&arg| numbers.vreg(arg)));
+            }
+        }
+        adapter
     }
 
     fn inst(&self, inst: Inst) -> &VInst {
         &self.code.insts[inst.index()]
+    }
+}
+
+/// Many short lists, one behind the other.
+struct Lists<T> {
+    items: Vec<T>,
+    /// Where each begins, and the last ends.
+    starts: Vec<u32>,
+}
+
+impl<T> Lists<T> {
+    fn with_capacity(lists: usize) -> Self {
+        let mut starts = Vec::with_capacity(lists + 1);
+        starts.push(0);
+        Self { items: Vec::with_capacity(lists), starts }
+    }
+
+    fn push(&mut self, items: impl Iterator<Item = T>) {
+        self.items.extend(items);
+        self.starts.push(self.items.len() as u32);
+    }
+
+    fn start(&self, list: usize) -> usize {
+        self.starts[list] as usize
+    }
+
+    fn get(&self, list: usize) -> &[T] {
+        &self.items[self.start(list)..self.start(list + 1)]
     }
 }
 
@@ -208,10 +239,6 @@ impl Numbers {
         regalloc2::VReg::new(self.0[vreg.index()], RegClass::Int)
     }
 
-    fn vregs(&self, of: &[VReg]) -> Vec<regalloc2::VReg> {
-        of.iter().map(|&it| self.vreg(it)).collect()
-    }
-
     fn operand(&self, of: &Operand) -> regalloc2::Operand {
         let constraint = match of.constraint {
             Constraint::Any => OperandConstraint::Reg,
@@ -233,7 +260,7 @@ impl Function for Adapter<'_> {
     }
 
     fn num_blocks(&self) -> usize {
-        self.blocks.len()
+        self.code.blocks.len()
     }
 
     fn entry_block(&self) -> Block {
@@ -246,15 +273,15 @@ impl Function for Adapter<'_> {
     }
 
     fn block_succs(&self, block: Block) -> &[Block] {
-        &self.blocks[block.index()].successors
+        self.successors.get(block.index())
     }
 
     fn block_preds(&self, block: Block) -> &[Block] {
-        &self.blocks[block.index()].predecessors
+        self.predecessors.get(block.index())
     }
 
     fn block_params(&self, block: Block) -> &[regalloc2::VReg] {
-        &self.blocks[block.index()].params
+        self.params.get(block.index())
     }
 
     fn is_ret(&self, inst: Inst) -> bool {
@@ -266,11 +293,11 @@ impl Function for Adapter<'_> {
     }
 
     fn branch_blockparams(&self, block: Block, _: Inst, successor: usize) -> &[regalloc2::VReg] {
-        &self.blocks[block.index()].args[successor]
+        self.args.get(self.successors.start(block.index()) + successor)
     }
 
     fn inst_operands(&self, inst: Inst) -> &[regalloc2::Operand] {
-        &self.operands[self.starts[inst.index()]..self.starts[inst.index() + 1]]
+        self.operands.get(inst.index())
     }
 
     fn inst_clobbers(&self, inst: Inst) -> PRegSet {

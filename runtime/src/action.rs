@@ -135,6 +135,7 @@ impl<'a> Actor<'a> {
     /// A map cannot be read, or writing failed.
     pub fn print_remaining_maps(&mut self) -> io::Result<()> {
         let mut maps: Vec<_> = self.manifest.maps.iter().zip(0..).map(|(info, index)| (info, MapRef(index))).collect();
+        maps.retain(|(info, _)| !info.is_internal());
         maps.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
         let mut first = true;
         for (info, map) in maps {

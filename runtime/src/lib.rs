@@ -3,6 +3,7 @@
 pub mod action;
 pub mod attach;
 pub mod cli;
+pub mod command;
 pub mod datum;
 pub mod event;
 pub mod failure;

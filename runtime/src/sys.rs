@@ -4,6 +4,7 @@
 //! arguments: it checks the sizes that the kernel will read and write by.
 
 pub mod bpf;
+pub mod child;
 pub mod comm;
 pub mod map;
 pub mod memory;

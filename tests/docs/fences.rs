@@ -5,7 +5,7 @@
 //! | `pfscript` | a whole script: compiled and run. `pfscript NAME.pf` is also that file for the commands that follow |
 //! | `console` | commands, each behind `$ `, with what they print |
 //! | `sh` | commands, one a line |
-//! | `bytecode` | a listing of `--dump-bytecode`, of the script that is named behind it |
+//! | `bytecode` | a piece of a listing of `--dump-bytecode`; behind it script, program and its number of instructions |
 //! | none | what is neither: a picture in letters, output alone. It holds no command |
 //!
 //! `kprobe` behind `console` or `sh` says that the commands need kprobes, which not every kernel has.

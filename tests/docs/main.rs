@@ -6,6 +6,7 @@
 
 mod claims;
 mod fences;
+mod listings;
 mod machine;
 #[path = "../rig/mod.rs"]
 #[allow(dead_code, reason = "every test crate takes its part of the rig")]
@@ -38,9 +39,8 @@ fn main() {
         claim("each_line_of_pagefaults_bytecode_is_explained", each_line_of_pagefaults_bytecode_is_explained),
     ];
     for document in documents() {
-        let name = document.strip_prefix(root()).expect("below the root").display().to_string();
         let text = read(&document);
-        trials.extend(trials_of(&name, fences(&text), inline(&text)));
+        trials.extend(trials_of(document, fences(&text), inline(&text)));
     }
     trials.extend(scripts().into_iter().map(usage_trial));
     libtest_mimic::run(&arguments, trials).exit();
@@ -54,14 +54,15 @@ fn claim(name: &str, claim: fn()) -> Trial {
     })
 }
 
-fn trials_of(name: &str, fences: Vec<Fence>, inline: Vec<Session>) -> Vec<Trial> {
+fn trials_of(document: PathBuf, fences: Vec<Fence>, inline: Vec<Session>) -> Vec<Trial> {
     if fences.is_empty() && inline.is_empty() {
         return Vec::new();
     }
-    let (marked, compiled, run) = (fences.clone(), fences.clone(), name.to_owned());
+    let name = document.strip_prefix(root()).expect("below the root").display().to_string();
+    let (marked, compiled, run) = (fences.clone(), fences.clone(), name.clone());
     vec![
         Trial::test(format!("{name}/marked"), move || each(&marked, |fence| fence.mistake().map_or(Ok(()), Err))),
-        Trial::test(format!("{name}/compiles"), move || each(&compiled, compiles)),
+        Trial::test(format!("{name}/compiles"), move || each(&compiled, |fence| compiles(fence, &document))),
         need::trial(format!("{name}/runs"), TRACING, move || {
             let machine = Machine::new(&run)?;
             each(&fences, |fence| runs(fence, &machine))?;
@@ -95,22 +96,12 @@ fn each(fences: &[Fence], check: impl Fn(&Fence) -> Result<(), String>) -> Resul
 }
 
 /// A script compiles without privileges, and a listing is that of the compiler as it is.
-fn compiles(fence: &Fence) -> Result<(), String> {
+fn compiles(fence: &Fence, document: &Path) -> Result<(), String> {
     match fence.kind() {
         "pfscript" => pfscript(&["--check", "-e", &fence.text]).map(drop),
-        "bytecode" => {
-            let script = fence.words.get(1).ok_or("it does not say of which script it is")?;
-            let listing = pfscript(&["--dump-bytecode", script])?;
-            if listing.contains(&fence.text) { Ok(()) } else { Err(changed(&fence.text, &listing)) }
-        }
+        "bytecode" => listings::check(fence, document),
         _ => Ok(()),
     }
-}
-
-/// Where a part of a listing is no longer so.
-fn changed(part: &str, listing: &str) -> String {
-    let first = part.lines().find(|line| !listing.lines().any(|listed| listed == *line));
-    first.map_or("its lines no longer follow each other".to_owned(), |line| format!("the listing has no line: {line}"))
 }
 
 fn pfscript(arguments: &[&str]) -> Result<String, String> {

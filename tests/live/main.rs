@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod bursts;
+mod commands;
 mod completions;
 mod console;
 mod counts;
@@ -73,11 +74,17 @@ fn counts_trials() -> Vec<Trial> {
     }
     trials.push(live("counts/default_step", counts::default_step));
     trials.push(live("counts/same_name", counts::same_name));
+    trials.push(live("commands/exact", commands::exact));
+    trials.push(live("commands/exit_codes", commands::exit_codes));
+    trials.push(live("commands/as_the_caller", commands::as_the_caller));
+    trials.push(live("commands/ended_with_us", commands::ended_with_us));
+    trials.push(live("commands/processes", commands::processes));
     trials.push(live("bursts/staged", bursts::staged));
     trials.push(live("bursts/ended_while_staged", bursts::ended_while_staged));
     trials.push(live("counts/freed_with_process", counts::freed_with_process));
     trials.push(live("summary/exact", summary::exact));
     trials.push(live("summary/quiet", summary::quiet));
+    trials.push(live("summary/of_command", summary::of_command));
     trials
 }
 
@@ -111,6 +118,7 @@ fn terminal_trials() -> Vec<Trial> {
         live("terminal/no_status_line", terminal::no_status_line),
         live("terminal/colors", terminal::colors),
         live("terminal/top", terminal::top),
+        live("terminal/top_of_command", terminal::top_of_command),
         live("terminal/top_holds_remarks", terminal::top_holds_remarks),
         live("terminal/top_of_several_maps", terminal::top_of_several_maps),
         live("terminal/restored/sigint", || terminal::top_restores(&[], Some(libc::SIGINT), Some(0))),

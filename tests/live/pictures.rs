@@ -12,8 +12,8 @@ use quick_xml::events::Event;
 
 use crate::tracer::{Finished, Tracer};
 
-/// The faults of each way through the program, by the end of the folded line. The allocator has
-/// touched the first page of each piece of memory before.
+/// The faults of each way through the program at least, by the end of the folded line. The allocator
+/// has touched the first page of each piece of memory before.
 const KNOWN: [(&str, u64); 3] =
     [("main;outer;middle;inner", 299), ("main;outer;side", 99), ("main;fill;read;...;read_zero_[k]", 50)];
 
@@ -32,7 +32,7 @@ pub fn folded() -> Result<(), Failed> {
     for (way, faults) in KNOWN {
         let found: u64 =
             lines.iter().filter(|(stack, _)| shortened(stack).ends_with(way)).map(|(_, count)| count).sum();
-        if found != faults {
+        if !is_about(found, faults) {
             return Err(format!("{found} faults by {way}, not {faults}:\n{}", finished.stdout).into());
         }
     }
@@ -43,6 +43,11 @@ pub fn folded() -> Result<(), Failed> {
         return Err(format!("nothing is said of @total:\n{}", finished.stderr).into());
     }
     Ok(())
+}
+
+/// The program's own code may not be mapped yet, and take some faults more.
+fn is_about(found: u64, faults: u64) -> bool {
+    (faults..faults + 10).contains(&found)
 }
 
 /// `nested_faults::outer` as `outer`, and what the kernel does between a call and its last function
@@ -61,9 +66,10 @@ pub fn flame_graph() -> Result<(), Failed> {
     let finished = traced(&["faults-by-stack", "--who", "nested_faults", "--flamegraph", &file.to_string_lossy()])?;
     let boxes = titles(&fs::read_to_string(&file)?)?;
     for (function, faults) in [("inner", 299), ("middle", 299), ("outer", 398), ("side", 99), ("fill", 50)] {
-        let title = format!("nested_faults::{function} ({faults} faults, ");
-        if !boxes.iter().any(|text| text.starts_with(&title)) {
-            return Err(format!("no box {title:?} in {boxes:#?}").into());
+        let title = format!("nested_faults::{function} (");
+        let found = boxes.iter().find_map(|text| text.strip_prefix(&title)?.split(' ').next()?.parse().ok());
+        if !found.is_some_and(|found| is_about(found, faults)) {
+            return Err(format!("no {faults} faults in {title}: {boxes:#?}").into());
         }
     }
     if !finished.stdout.is_empty() {

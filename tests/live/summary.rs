@@ -1,6 +1,7 @@
 //! The summary at the end: every fault of every process is in it, also of those that have ended.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use libtest_mimic::Failed;
 
@@ -67,4 +68,18 @@ pub fn quiet() -> Result<(), Failed> {
         return Ok(());
     }
     Err(format!("it said: {}", String::from_utf8_lossy(&output.stderr)).into())
+}
+
+/// The processes of a command are named, though all of them have just ended.
+pub fn of_command() -> Result<(), Failed> {
+    let command = format!("{} 50000", env!("CARGO_BIN_EXE_page_fault_gen"));
+    let output = crate::tracer::pfscript().args(["-o", "/dev/null", "-c", &command]).output()?;
+    let process = crate::tracer::parse_faulted(&String::from_utf8(output.stdout)?)?;
+    let stderr = String::from_utf8(output.stderr)?;
+    let finished = Finished { code: output.status.code(), stdout: String::new(), stderr, took: Duration::ZERO };
+    let rows = finished.stderr.lines().filter(|line| line.contains("page_fault_gen")).count();
+    match row(&finished, process)? {
+        (name, faults) if name == "page_fault_gen" && faults >= process.faults && rows == 2 => Ok(()),
+        _ => Err(format!("{process:?} is not shown as it was:\n{}", finished.stderr).into()),
+    }
 }

@@ -110,14 +110,28 @@ pub fn top() -> Result<(), Failed> {
 pub fn top_of_several_maps() -> Result<(), Failed> {
     let script = r#"interval:ms:10 { @ticks[cpu] = count(); @sizes["one", 2] = hist(3); @last[1] = "text"; @all++; }"#;
     let console = Console::start(&["--top=@sizes", "-e", script], SIZE)?;
-    console
-        .wait_for("the sizes", |text| text.contains("SIZES") && text.contains("one  ") && text.contains(" 2  ") && text.contains("█"))?;
+    console.wait_for("the sizes", |text| {
+        text.contains("SIZES") && text.contains("one  ") && text.contains(" 2  ") && text.contains("█")
+    })?;
     console.press("\t")?;
     console.wait_for("the ticks", |text| text.contains("CPU") && text.contains("TICKS") && !text.contains("one"))?;
     console.press("\t")?;
     console.wait_for("the sizes again", |text| text.contains("SIZES"))?;
     console.press("\x03")?;
     is_restored(&console.end()?, Some(0))
+}
+
+/// A command that is traced does not disturb the screen, and its end is that of the view.
+pub fn top_of_command() -> Result<(), Failed> {
+    let command = "sh -c 'echo noise; echo noise >&2; sleep 2; exit 5'";
+    let console = Console::start(&["--top", "-c", command], SIZE)?;
+    console.wait_for("the second look", |text| text.contains("for 1 s"))?;
+    let text = console.text();
+    let ended = console.end()?;
+    if (text + &ended.text).contains("noise") {
+        return Err(format!("the screen is disturbed:\n{}", ended.text).into());
+    }
+    is_restored(&ended, Some(5))
 }
 
 /// What the script has to say does not disturb the screen, and is said behind it.

@@ -106,11 +106,16 @@ impl Tracer {
 impl Finished {
     /// The counts reported of a process, in the order in which they were printed as a table.
     pub fn counts_of(&self, pid: u32) -> Vec<u64> {
-        let rows = self.stdout.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-        let pid = pid.to_string();
-        let own = rows.filter(|row| row.get(1).is_some_and(|field| *field == pid));
-        own.filter_map(|row| row.last()?.parse().ok()).collect()
+        counts_in(&self.stdout, pid)
     }
+}
+
+/// The counts that a table reports of a process, in its order.
+pub fn counts_in(table: &str, pid: u32) -> Vec<u64> {
+    let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let pid = pid.to_string();
+    let own = rows.filter(|row| row.get(1).is_some_and(|field| *field == pid));
+    own.filter_map(|row| row.last()?.parse().ok()).collect()
 }
 
 /// What the generator says of the process that it faulted in.
@@ -134,7 +139,8 @@ pub fn faulted(generator: Child) -> Result<Faulted, Failed> {
     parse_faulted(&String::from_utf8(generator.wait_with_output()?.stdout)?)
 }
 
-fn parse_faulted(said: &str) -> Result<Faulted, Failed> {
+/// The line in which a generator says what it did.
+pub fn parse_faulted(said: &str) -> Result<Faulted, Failed> {
     let value = |key: &str| said.split_whitespace().find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
     match (value("pid").map(str::parse), value("faults").map(str::parse)) {
         (Some(Ok(pid)), Some(Ok(faults))) => Ok(Faulted { pid, faults }),

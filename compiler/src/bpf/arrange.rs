@@ -1,12 +1,14 @@
 //! Numbers selected blocks for register allocation, and lays them out for emission.
 //!
 //! Numbers go by reverse post-order: with others regalloc2 0.15 makes wrong moves between blocks
-//! (its checker and the tests with random functions see it). The layout is the function's with cold blocks last. In both a block that was
-//! made for an edge follows the block it comes from (in the layout it is among the cold ones if it
-//! leads to one), and the return is the last block, but for cold ones.
+//! (its checker and the tests with random functions see it). The layout is the function's with cold
+//! blocks last. In both a block that was made for an edge follows the block it comes from (in the
+//! layout it is among the cold ones if it leads to one), and the return is the last block, but for
+//! cold ones.
 
 use cranelift_entity::SecondaryMap;
 use pfscript_grammar::Span;
+use smallvec::{SmallVec, smallvec};
 
 use super::select::{Selected, Target};
 use super::vcode::{Edge, Operands, VBlock, VBlockData, VCode, VInst, VOp, VReg};
@@ -117,17 +119,17 @@ impl Arrangement {
         let start = self.code.insts.len();
         let (params, successors) = match piece {
             Piece::Block(block) => self.append_block(block),
-            Piece::Split(from, index) => (Vec::new(), vec![self.append_split(from, index)]),
+            Piece::Split(from, index) => (Vec::new(), smallvec![self.append_split(from, index)]),
             Piece::Exit { code } => {
                 self.append_return(code);
-                (Vec::new(), Vec::new())
+                (Vec::new(), SmallVec::new())
             }
         };
         let insts = start..self.code.insts.len();
-        self.code.blocks.push(VBlockData { insts, params, successors, predecessors: Vec::new() });
+        self.code.blocks.push(VBlockData { insts, params, successors, predecessors: SmallVec::new() });
     }
 
-    fn append_block(&mut self, block: Block) -> (Vec<VReg>, Vec<Edge>) {
+    fn append_block(&mut self, block: Block) -> (Vec<VReg>, SmallVec<[Edge; 2]>) {
         let chosen = self.selected[block].as_mut().expect("only selected blocks are put in order");
         self.code.insts.append(&mut chosen.insts);
         let params = std::mem::take(&mut chosen.params);
@@ -156,8 +158,8 @@ impl Arrangement {
 
 fn link_predecessors(code: &mut VCode) {
     for index in 0..code.blocks.len() {
-        let successors: Vec<VBlock> = code.blocks[index].successors.iter().map(|edge| edge.block).collect();
-        for successor in successors {
+        for edge in 0..code.blocks[index].successors.len() {
+            let successor = code.blocks[index].successors[edge].block;
             code.blocks[successor.index()].predecessors.push(VBlock(index as u32));
         }
     }

@@ -8,6 +8,7 @@
 
 use cranelift_entity::SecondaryMap;
 use pfscript_grammar::Span;
+use smallvec::{SmallVec, smallvec};
 
 use super::arrange::arrange;
 use super::split_webs::split_webs;
@@ -48,9 +49,12 @@ pub(super) enum Target {
 pub(super) struct Selected {
     pub insts: Vec<VInst>,
     pub params: Vec<VReg>,
-    pub edges: Vec<(Target, Vec<VReg>)>,
+    pub edges: Edges,
     pub splits: Vec<Split>,
 }
+
+/// The edges out of a block, and what each brings along.
+pub(super) type Edges = SmallVec<[(Target, Vec<VReg>); 2]>;
 
 /// A block on an edge, where the edge's moves and constants go.
 #[derive(Clone)]
@@ -71,6 +75,8 @@ pub(super) struct Selector<'a> {
     pub(super) loads: Vec<Load>,
     /// Instructions for the instruction being selected, front to back.
     group: Vec<VInst>,
+    /// Instructions for the block being selected, back to front.
+    reversed: Vec<VInst>,
     span: Span,
 }
 
@@ -85,6 +91,7 @@ impl<'a> Selector<'a> {
             frame_bytes: 0,
             loads: Vec::new(),
             group: Vec::new(),
+            reversed: Vec::new(),
             span: Span::default(),
         }
     }
@@ -93,7 +100,7 @@ impl<'a> Selector<'a> {
         let (&last, others) = self.func.blocks[block].insts.split_last().expect("a verified block has a terminator");
         self.span = self.func.insts[last].span;
         let (edges, splits) = self.terminator(flow, &self.func.insts[last].data);
-        let mut reversed: Vec<VInst> = Vec::new();
+        let mut reversed = std::mem::take(&mut self.reversed);
         reversed.extend(self.group.drain(..).rev());
         for &inst in others.iter().rev() {
             let node = &self.func.insts[inst];
@@ -113,14 +120,16 @@ impl<'a> Selector<'a> {
         } else {
             params = self.params(block);
         }
-        reversed.reverse();
-        Selected { insts: reversed, params, edges, splits }
+        let insts = reversed.drain(..).rev().collect();
+        self.reversed = reversed;
+        Selected { insts, params, edges, splits }
     }
 
     /// The registers of the parameters of `block` that some instruction reads.
     fn params(&mut self, block: Block) -> Vec<VReg> {
-        let params = self.func.blocks[block].params.iter().copied();
-        let read: Vec<Value> = params.filter(|&param| self.use_counts[param] > 0).collect();
+        let params = &self.func.blocks[block].params;
+        let is_read = |&&param: &&Value| self.use_counts[param] > 0;
+        let read: SmallVec<[Value; 4]> = params.iter().filter(is_read).copied().collect();
         read.into_iter().map(|param| self.home(param)).collect()
     }
 
@@ -128,21 +137,22 @@ impl<'a> Selector<'a> {
     fn arguments(&mut self, call: &BlockCall) -> Vec<VReg> {
         let params = &self.func.blocks[call.block].params;
         let with_params = params.iter().zip(call.args.iter().copied());
-        let read: Vec<Value> =
+        let read: SmallVec<[Value; 4]> =
             with_params.filter(|&(&param, _)| self.use_counts[param] > 0).map(|(_, arg)| arg).collect();
         self.regs(&read)
     }
 
-    fn terminator(&mut self, flow: &ControlFlow, data: &InstData) -> (Vec<(Target, Vec<VReg>)>, Vec<Split>) {
+    fn terminator(&mut self, flow: &ControlFlow, data: &InstData) -> (Edges, Vec<Split>) {
         match data {
             InstData::Jump { dest } => {
                 let args = self.arguments(dest);
                 self.emit(VOp::Jump, []);
-                (vec![(Target::Block(dest.block), args)], Vec::new())
+                (smallvec![(Target::Block(dest.block), args)], Vec::new())
             }
             InstData::Brif { cond, then, otherwise } => {
                 let mut splits = Vec::new();
-                let mut edges = vec![self.edge(flow, then, &mut splits), self.edge(flow, otherwise, &mut splits)];
+                let mut edges: Edges =
+                    smallvec![self.edge(flow, then, &mut splits), self.edge(flow, otherwise, &mut splits)];
                 if self.branch(*cond) {
                     edges.swap(0, 1);
                 }
@@ -154,9 +164,9 @@ impl<'a> Selector<'a> {
         }
     }
 
-    fn exit(&mut self, code: i32) -> (Vec<(Target, Vec<VReg>)>, Vec<Split>) {
+    fn exit(&mut self, code: i32) -> (Edges, Vec<Split>) {
         self.emit(VOp::Jump, []);
-        (vec![(Target::Exit { code }, Vec::new())], Vec::new())
+        (smallvec![(Target::Exit { code }, Vec::new())], Vec::new())
     }
 
     /// An edge out of a branch, split if its destination has other predecessors.

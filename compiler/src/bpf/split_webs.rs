@@ -118,6 +118,7 @@ impl Webs {
 #[cfg(test)]
 mod tests {
     use pfscript_grammar::Span;
+    use smallvec::SmallVec;
 
     use super::super::vcode::{Edge, Operands, VBlock, VBlockData, VOp};
     use super::*;
@@ -128,12 +129,11 @@ mod tests {
         let block = |index: u32| VBlockData {
             insts: index as usize..index as usize + 1,
             params: vec![VReg(index)],
-            successors: if index + 1 == count {
-                Vec::new()
-            } else {
-                vec![Edge { block: VBlock(index + 1), args: vec![VReg(index)] }]
-            },
-            predecessors: Vec::new(),
+            successors: (index + 1 < count)
+                .then(|| Edge { block: VBlock(index + 1), args: vec![VReg(index)] })
+                .into_iter()
+                .collect(),
+            predecessors: SmallVec::new(),
         };
         VCode {
             insts: (0..count).map(jump).collect(),

@@ -310,9 +310,9 @@ pub struct VBlockData {
     /// Registers that each edge to the block brings along.
     pub params: Vec<VReg>,
     /// The edges out of it, in the order that its last instruction documents.
-    pub successors: Vec<Edge>,
+    pub successors: SmallVec<[Edge; 2]>,
     /// The blocks it is reached from, once for each edge.
-    pub predecessors: Vec<VBlock>,
+    pub predecessors: SmallVec<[VBlock; 2]>,
 }
 
 /// The machine code of one program on virtual registers.

@@ -37,6 +37,8 @@ pub enum Origin {
     Constant(i64),
     /// How many CPUs the machine may ever have.
     PossibleCpus,
+    /// The number of the process that runs the traced command.
+    Command,
 }
 
 /// Where a value is read from. This is the whole of a builtin's lowering.
@@ -123,6 +125,12 @@ pub static BUILTINS: &[Builtin] = &[
         origin: |_| Some(Origin::Read(Source::Helper(Helper::GetCurrentCgroupId))),
     },
     Builtin { name: "comm", doc: "name of the current thread", ty: COMM, origin: |_| Some(Origin::Read(Source::Comm)) },
+    Builtin {
+        name: "cpid",
+        doc: "process id of the command that -c runs",
+        ty: UINT32,
+        origin: |_| Some(Origin::Command),
+    },
     Builtin {
         name: "cpu",
         doc: "number of the processor",

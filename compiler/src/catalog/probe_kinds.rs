@@ -196,6 +196,16 @@ pub fn may_burst(attach: &AttachSpec) -> bool {
     !matches!(attach, AttachSpec::Begin | AttachSpec::End | AttachSpec::Interval { .. })
 }
 
+/// Whether it tells of the process that is current when it runs. Timers of one CPU and the end of a
+/// `task_struct`, which comes when nobody holds it any more, are met by whoever happens to be there.
+pub fn is_of_current_process(attach: &AttachSpec) -> bool {
+    match attach {
+        AttachSpec::Begin | AttachSpec::End | AttachSpec::Interval { .. } => false,
+        AttachSpec::Tracepoint { name, .. } | AttachSpec::RawTracepoint { name } => name != "sched_process_free",
+        _ => true,
+    }
+}
+
 /// The ELF section of a program, by libbpf's convention.
 pub fn section(attach: &AttachSpec) -> String {
     match attach {

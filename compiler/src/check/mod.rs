@@ -23,6 +23,7 @@ mod scope;
 mod stacks;
 mod stmt;
 mod strings;
+mod traced;
 mod tuples;
 pub mod types;
 
@@ -37,7 +38,7 @@ use self::params::ParamTable;
 use self::program::{CheckedProbe, CheckedProgram, CheckedTarget, Expr, Stmt};
 use self::scope::ProbeScope;
 use self::types::Type;
-use crate::artifact::Options;
+use crate::artifact::{Options, Traced};
 use crate::catalog::codes;
 use crate::kernel::KernelInfo;
 use crate::manifest::RecordLayout;
@@ -70,6 +71,7 @@ pub fn check(
 struct Checker<'a> {
     kernel: &'a dyn KernelInfo,
     positional: &'a [String],
+    traced: &'a Traced,
     params: ParamTable,
     maps: MapTable,
     records: Vec<RecordLayout>,
@@ -87,6 +89,7 @@ impl<'a> Checker<'a> {
         Self {
             kernel,
             positional: &options.positional,
+            traced: &options.traced,
             params: ParamTable::default(),
             maps: MapTable::default(),
             records: Vec::new(),
@@ -114,28 +117,38 @@ impl<'a> Checker<'a> {
         self.diagnostics.clear();
         self.records.clear();
         self.notes.clear();
+        let account = self.account_of_started();
         self.map_decls(script);
+        self.map_decls(&account);
         let mut targets = Vec::new();
-        for probe in script.probes() {
-            for target in probe.targets.iter().flat_map(|target| self.without_wildcards(target)).collect::<Vec<_>>() {
-                let checked = self.target(targets.len(), &target, probe);
-                targets.push(checked);
-            }
-        }
+        self.probes(script, true, &mut targets);
+        self.probes(&account, false, &mut targets);
         targets
     }
 
-    fn target(&mut self, index: usize, target: &ast::Target, probe: &ast::Probe) -> CheckedTarget {
+    /// The probes of a script; with `is_limited` they run for the traced processes only.
+    fn probes(&mut self, script: &ast::Script, is_limited: bool, targets: &mut Vec<CheckedTarget>) {
+        for probe in script.probes() {
+            for target in probe.targets.iter().flat_map(|target| self.without_wildcards(target)).collect::<Vec<_>>() {
+                let checked = self.target(targets.len(), &target, probe, is_limited);
+                targets.push(checked);
+            }
+        }
+    }
+
+    fn target(&mut self, index: usize, target: &ast::Target, probe: &ast::Probe, is_limited: bool) -> CheckedTarget {
         let points = self.alternatives(target);
         let symbols = symbols(index, &points);
-        let alternatives =
-            points.into_iter().zip(symbols).map(|(point, symbol)| self.probe(symbol, point, probe)).collect();
+        let alternatives = points.into_iter().zip(symbols);
+        let alternatives = alternatives.map(|(point, symbol)| self.probe(symbol, point, probe, is_limited)).collect();
         CheckedTarget { alternatives, span: target.span }
     }
 
-    fn probe(&mut self, symbol: String, point: Point, probe: &ast::Probe) -> CheckedProbe {
+    fn probe(&mut self, symbol: String, point: Point, probe: &ast::Probe, is_limited: bool) -> CheckedProbe {
+        let own = probe.predicate.as_ref();
+        let predicate = if is_limited { self.with_limit(&point.attach, point.span, own) } else { own.cloned() };
         self.probe = ProbeScope::new(point.attach.clone(), point.text.clone(), point.format);
-        let predicate = probe.predicate.as_ref().and_then(|predicate| self.condition(predicate).ok());
+        let predicate = predicate.and_then(|predicate| self.condition(&predicate).ok());
         let body = self.block(&probe.body);
         self.warn_of_unread_variables();
         CheckedProbe {

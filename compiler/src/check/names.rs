@@ -7,6 +7,7 @@ use super::operators::compare_of;
 use super::program::{Expr, ExprKind};
 use super::types::{INT64, Type, UINT64};
 use super::{Checked, Checker, Reported};
+use crate::artifact::Traced;
 use crate::catalog::builtins::{self, Origin, PT_REGS_CS, Source};
 use crate::catalog::{absent, codes, functions, nearest, probe_kinds};
 use crate::ir::{BinaryOp, CmpOp};
@@ -73,6 +74,14 @@ impl Checker<'_> {
         match (origin, self.probe.attach.clone()) {
             (Origin::Read(source), _) => Ok(typed(ExprKind::Read(source), ty.clone(), span)),
             (Origin::PossibleCpus, _) => Ok(int(self.kernel.possible_cpus().into(), ty.clone(), span)),
+            (Origin::Command, _) => match self.traced {
+                Traced::Command(pid) => Ok(int((*pid).into(), ty.clone(), span)),
+                Traced::All | Traced::Processes(_) => {
+                    let diagnostic =
+                        Diagnostic::error(codes::NOT_HERE, span, "there is no command whose process this could be");
+                    Err(self.note(diagnostic.help("run one with -c COMMAND")))
+                }
+            },
             (Origin::UserMode, _) => Ok(user_mode(span)),
             (Origin::Constant(number), _) => Ok(int(number, ty.clone(), span)),
             (Origin::TaskField(path), _) => self.task_field(path, span),

@@ -246,7 +246,7 @@ fn values_survive_calls_in_spill_slots() {
     let inputs: Vec<Value> = (0..20).map(|index| input(&mut b, index)).collect();
     let mut sum = b.iconst(0);
     for round in 0..3 {
-        let called = b.call(Helper::PerfEventOutput, inputs[round..round + 5].to_vec());
+        let called = b.call(Helper::PerfEventOutput, inputs[round..round + 5].into());
         sum = b.binary(BinaryOp::Add, sum, called);
     }
     for (index, &value) in inputs.iter().enumerate() {

@@ -6,7 +6,7 @@ use crate::catalog::helpers::Helper;
 use crate::ir::builder::FunctionBuilder;
 use crate::ir::function::Type;
 use crate::ir::inst::MapAddrOf;
-use crate::ir::{BinaryOp, BlockCall, CmpOp, Function, InstData, Value};
+use crate::ir::{BinaryOp, BlockCall, CmpOp, Function, InstData, Value, Values, values};
 use crate::manifest::{DataType, MapInfo, MapKind, MapRef, MapValue};
 
 /// A script of the shape that [`page_fault`] pretends to come from.
@@ -55,7 +55,7 @@ pub fn page_fault(name: &str) -> Function {
     let map = MapAddrOf::Script(MapRef(0));
 
     b.set_span(Span::new(27, 42));
-    let pid_tgid = b.call(Helper::GetCurrentPidTgid, vec![]);
+    let pid_tgid = b.call(Helper::GetCurrentPidTgid, Values::new());
     let c32 = b.iconst(32);
     let pid = b.binary(BinaryOp::Lshr, pid_tgid, c32);
     store(&mut b, 4, pid, key_slot, 0);
@@ -64,20 +64,20 @@ pub fn page_fault(name: &str) -> Function {
     let hit = b.icmp(CmpOp::Ne, ptr, zero);
     b.brif(hit, found, insert);
     b.switch_to(found);
-    b.effect(InstData::Jump { dest: BlockCall::new(add, vec![ptr]) });
+    b.effect(InstData::Jump { dest: BlockCall::new(add, values![ptr]) });
 
     b.switch_to(insert);
     let zero = b.iconst(0);
     store(&mut b, 8, zero, zero_slot, 0);
     let (m, k, z) = (map_addr(&mut b, map), stack_addr(&mut b, key_slot, 0), stack_addr(&mut b, zero_slot, 0));
     let no_exist = b.iconst(1);
-    b.call(Helper::MapUpdateElem, vec![m, k, z, no_exist]);
+    b.call(Helper::MapUpdateElem, values![m, k, z, no_exist]);
     let again = lookup(&mut b, map, key_slot);
     let zero = b.iconst(0);
     let hit = b.icmp(CmpOp::Ne, again, zero);
     b.brif(hit, create, lost);
     b.switch_to(create);
-    b.effect(InstData::Jump { dest: BlockCall::new(add, vec![again]) });
+    b.effect(InstData::Jump { dest: BlockCall::new(add, values![again]) });
     b.switch_to(lost);
     count(&mut b, 8);
     b.jump(done);
@@ -98,20 +98,20 @@ pub fn page_fault(name: &str) -> Function {
 
     b.switch_to(emit);
     b.set_span(Span::new(72, 82));
-    let now = b.call(Helper::KtimeGetNs, vec![]);
+    let now = b.call(Helper::KtimeGetNs, Values::new());
     store(&mut b, 8, now, record, 0);
     let id = b.iconst(0);
     store(&mut b, 4, id, record, 8);
     store(&mut b, 4, pid, record, 12);
     let (buf, len) = (stack_addr(&mut b, record, 16), b.iconst(16));
-    b.call(Helper::GetCurrentComm, vec![buf, len]);
+    b.call(Helper::GetCurrentComm, values![buf, len]);
     store(&mut b, 8, new, record, 32);
     let zero = b.iconst(0);
     store(&mut b, 8, zero, record, 40);
     let ctx = b.func().context();
     let (m, this_cpu, data, len) =
         (map_addr(&mut b, MapAddrOf::Events), b.iconst(0xffff_ffff), stack_addr(&mut b, record, 0), b.iconst(48));
-    let error = b.call(Helper::PerfEventOutput, vec![ctx, m, this_cpu, data, len]);
+    let error = b.call(Helper::PerfEventOutput, values![ctx, m, this_cpu, data, len]);
     b.brif(error, failed, done);
     b.switch_to(failed);
     count(&mut b, 0);
@@ -122,7 +122,7 @@ pub fn page_fault(name: &str) -> Function {
 }
 
 fn lookup(b: &mut FunctionBuilder, map: MapAddrOf, key: crate::ir::StackSlot) -> Value {
-    let args = vec![map_addr(b, map), stack_addr(b, key, 0)];
+    let args = values![map_addr(b, map), stack_addr(b, key, 0)];
     b.push(InstData::Call { helper: Helper::MapLookupElem, args }, Type::Ptr)
 }
 

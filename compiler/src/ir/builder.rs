@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 
 use super::entities::{Block, Inst, Value, Variable};
 use super::function::{Function, Type};
-use super::inst::{BlockCall, InstData};
+use super::inst::{BlockCall, InstData, Values};
 use super::operators::{BinaryOp, CmpOp};
 use crate::catalog::helpers::Helper;
 
@@ -126,18 +126,18 @@ impl FunctionBuilder {
     }
 
     /// A helper call whose value is an integer.
-    pub fn call(&mut self, helper: Helper, args: Vec<Value>) -> Value {
+    pub fn call(&mut self, helper: Helper, args: Values) -> Value {
         self.push(InstData::Call { helper, args }, Type::I64)
     }
 
     /// Ends the current block with a jump.
     pub fn jump(&mut self, block: Block) {
-        self.end(InstData::Jump { dest: BlockCall::new(block, Vec::new()) });
+        self.end(InstData::Jump { dest: BlockCall::new(block, Values::new()) });
     }
 
     /// Ends the current block with a branch on `cond`.
     pub fn brif(&mut self, cond: Value, then: Block, otherwise: Block) {
-        let (then, otherwise) = (BlockCall::new(then, Vec::new()), BlockCall::new(otherwise, Vec::new()));
+        let (then, otherwise) = (BlockCall::new(then, Values::new()), BlockCall::new(otherwise, Values::new()));
         self.end(InstData::Brif { cond, then, otherwise });
     }
 

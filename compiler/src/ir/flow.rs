@@ -27,13 +27,13 @@ pub struct ControlFlow {
 impl ControlFlow {
     /// Looks at `func` as it is now.
     pub fn of(func: &Function) -> Self {
-        let reverse_post_order = reverse_post_order(func);
+        let (reverse_post_order, successors) = reverse_post_order(func);
         let mut position = SecondaryMap::new();
         position.resize(func.blocks.len());
         for (index, &block) in reverse_post_order.iter().enumerate() {
             position[block] = Some(index as u32);
         }
-        let (predecessors, predecessors_of) = predecessors(func, &reverse_post_order);
+        let (predecessors, predecessors_of) = predecessors(&reverse_post_order, &successors);
         Self { reverse_post_order, position, predecessors, predecessors_of, dominators: OnceCell::new() }
     }
 
@@ -81,8 +81,13 @@ impl ControlFlow {
     }
 }
 
+/// Where each reachable block leads, so that its terminator is looked at only once.
+type Successors = SecondaryMap<Block, [PackedOption<Block>; 2]>;
+
 /// Depth first without recursion: scripts of any length must not overflow the stack.
-fn reverse_post_order(func: &Function) -> Vec<Block> {
+fn reverse_post_order(func: &Function) -> (Vec<Block>, Successors) {
+    let mut successors = Successors::new();
+    successors.resize(func.blocks.len());
     let mut visited: SecondaryMap<Block, bool> = SecondaryMap::new();
     visited.resize(func.blocks.len());
     let mut post_order = Vec::with_capacity(func.layout.len());
@@ -98,19 +103,22 @@ fn reverse_post_order(func: &Function) -> Vec<Block> {
         stack.push((block, true));
         // The last pushed is visited first and so comes last in the order: with this the `then`
         // side of a branch comes directly behind it.
-        stack.extend(func.terminator(block).successors().map(|call| (call.block, false)));
+        for (call, place) in func.terminator(block).successors().zip(&mut successors[block]) {
+            *place = call.block.into();
+            stack.push((call.block, false));
+        }
     }
     post_order.reverse();
-    post_order
+    (post_order, successors)
 }
 
 /// Counts the predecessors of each block, which tells where its part of the list begins, and then
 /// fills the list.
-fn predecessors(func: &Function, blocks: &[Block]) -> (Vec<Block>, SecondaryMap<Block, Range<u32>>) {
+fn predecessors(blocks: &[Block], successors: &Successors) -> (Vec<Block>, SecondaryMap<Block, Range<u32>>) {
+    let successors = |block: Block| successors[block].iter().filter_map(|successor| successor.expand());
     let mut ranges: SecondaryMap<Block, Range<u32>> = SecondaryMap::new();
-    ranges.resize(func.blocks.len());
-    for call in blocks.iter().flat_map(|&block| func.terminator(block).successors()) {
-        ranges[call.block].end += 1;
+    for block in blocks.iter().flat_map(|&block| successors(block)) {
+        ranges[block].end += 1;
     }
     let mut edges = 0;
     for &block in blocks {
@@ -118,10 +126,10 @@ fn predecessors(func: &Function, blocks: &[Block]) -> (Vec<Block>, SecondaryMap<
         ranges[block] = edges..edges;
         edges += count;
     }
-    let mut list = vec![func.entry(); edges as usize];
+    let mut list = vec![blocks[0]; edges as usize];
     for &block in blocks {
-        for call in func.terminator(block).successors() {
-            let range = &mut ranges[call.block];
+        for successor in successors(block) {
+            let range = &mut ranges[successor];
             list[range.end as usize] = block;
             range.end += 1;
         }

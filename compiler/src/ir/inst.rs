@@ -1,9 +1,14 @@
 //! The instructions.
 
+use thin_vec::ThinVec;
+
 use super::entities::{Block, StackSlot, Value};
 use super::operators::{BinaryOp, CmpOp};
 use crate::catalog::helpers::Helper;
 use crate::manifest::{MapRef, Member};
+
+/// A list of values that takes one word where it is kept, as most instructions have short ones.
+pub type Values = ThinVec<Value>;
 
 /// A block and the arguments for its parameters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -11,12 +16,12 @@ pub struct BlockCall {
     /// Where to go.
     pub block: Block,
     /// One value for each of the block's parameters.
-    pub args: Vec<Value>,
+    pub args: Values,
 }
 
 impl BlockCall {
     /// Goes to `block` with `args`.
-    pub fn new(block: Block, args: Vec<Value>) -> Self {
+    pub fn new(block: Block, args: Values) -> Self {
         Self { block, args }
     }
 }
@@ -127,7 +132,7 @@ pub enum InstData {
         /// Which helper.
         helper: Helper,
         /// At most five arguments.
-        args: Vec<Value>,
+        args: Values,
     },
 
     // The upper level: gone after `optimize::expand`.
@@ -166,16 +171,16 @@ pub enum InstData {
     /// `v2: bytes24 = tuple 0: v0, 8: v1`: values side by side, zeros between them.
     Tuple {
         /// Where and as what each value is stored.
-        members: Vec<Member>,
+        members: ThinVec<Member>,
         /// The values.
-        parts: Vec<Value>,
+        parts: Values,
     },
     /// `v1 = element v0+8`: what lies so many bytes into a tuple.
     Element {
         /// The tuple.
         tuple: Value,
         /// Bytes from its start, and what lies there.
-        member: Member,
+        member: Box<Member>,
     },
     /// `v2 = bytes_eq v0, v1`: 1 when two strings (or tuples of one layout) are equal: in all
     /// their bytes, for what follows a string's NUL is NUL too.
@@ -229,7 +234,7 @@ pub enum InstData {
         /// The map.
         map: MapRef,
         /// The key's parts.
-        key: Vec<Value>,
+        key: Values,
     },
     /// `v2 = map_aggregated @m[v0]`: what the aggregation of an element came to so far, of all
     /// CPUs (`avg`: the quotient); 0 when there is no such element.
@@ -237,21 +242,21 @@ pub enum InstData {
         /// The map.
         map: MapRef,
         /// The key's parts.
-        key: Vec<Value>,
+        key: Values,
     },
     /// `v2 = map_has_key @m[v0]`: 1 when there is such an element.
     MapHasKey {
         /// The map.
         map: MapRef,
         /// The key's parts.
-        key: Vec<Value>,
+        key: Values,
     },
     /// `map_store v2, @m[v0, v1]`
     MapStore {
         /// The map.
         map: MapRef,
         /// The key's parts.
-        key: Vec<Value>,
+        key: Values,
         /// The new value.
         value: Value,
         /// A later read is served with `value`: so if it cannot be stored, the run ends.
@@ -263,7 +268,7 @@ pub enum InstData {
         /// The map.
         map: MapRef,
         /// The key's parts.
-        key: Vec<Value>,
+        key: Values,
         /// What is added.
         delta: Value,
     },
@@ -272,7 +277,7 @@ pub enum InstData {
         /// The map.
         map: MapRef,
         /// The key's parts.
-        key: Vec<Value>,
+        key: Values,
     },
     /// `map_aggregate v1, @m[v0]`: adds `value` to the element in the way of its map's type
     /// (`count`, `min`, `hist`, ...).
@@ -280,7 +285,7 @@ pub enum InstData {
         /// The map.
         map: MapRef,
         /// The key's parts.
-        key: Vec<Value>,
+        key: Values,
         /// The value taken in.
         value: Value,
     },
@@ -289,7 +294,7 @@ pub enum InstData {
         /// Index into the manifest's records.
         record: u32,
         /// The fields' values.
-        fields: Vec<Value>,
+        fields: Values,
     },
 
     /// `flush_stage v0`: sends what this CPU has staged, and arms or disarms its stage. The function
@@ -402,3 +407,6 @@ impl InstData {
         )
     }
 }
+
+/// Passes go through all instructions again and again: what no cache holds takes several times longer.
+const _: () = assert!(size_of::<InstData>() <= 40, "lists of values take one word");

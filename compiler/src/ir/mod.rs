@@ -25,5 +25,7 @@ pub mod verify;
 
 pub use entities::{Block, Inst, StackSlot, Value};
 pub use function::{Function, Module, Tables, Type};
-pub use inst::{BlockCall, InstData};
+pub use inst::{BlockCall, InstData, Values};
 pub use operators::{BinaryOp, CmpOp};
+/// A list of values, as `vec!` makes a vector.
+pub use thin_vec::thin_vec as values;

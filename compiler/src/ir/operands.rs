@@ -97,6 +97,11 @@ impl InstData {
         first.into_iter().chain(second)
     }
 
+    /// Whether it goes to the same blocks in the same order as `other`.
+    pub fn leads_where(&self, other: &Self) -> bool {
+        self.successors().map(|call| call.block).eq(other.successors().map(|call| call.block))
+    }
+
     /// The blocks it may go to, in order, to be replaced.
     pub fn successors_mut(&mut self) -> impl Iterator<Item = &mut BlockCall> {
         let (first, second) = match self {

@@ -8,7 +8,7 @@ use crate::check::program::{AddResult, Element, Expr, ExprKind, Var};
 use crate::check::types::Type;
 use crate::ir::function::Type as IrType;
 use crate::ir::inst::MapAddrOf;
-use crate::ir::{BinaryOp, Block, CmpOp, InstData, Value};
+use crate::ir::{BinaryOp, Block, CmpOp, InstData, Value, Values, values};
 use crate::kernel::FieldKind;
 use crate::manifest::{CounterKind, DataType, MapRef, Member, StackShape};
 
@@ -41,7 +41,7 @@ impl Lowering<'_> {
             }
             ExprKind::MapKey(element) => {
                 let parts = self.key(element);
-                self.builder.push(InstData::Tuple { members: members(&expr.ty), parts }, ir_type(&expr.ty))
+                self.builder.push(InstData::Tuple { members: members(&expr.ty).into(), parts }, ir_type(&expr.ty))
             }
             ExprKind::MapAggregated(element) => {
                 let key = self.key(element);
@@ -77,7 +77,7 @@ impl Lowering<'_> {
             ExprKind::Logical { .. } => self.choice(expr, |this| this.builder.iconst(1), |this| this.builder.iconst(0)),
             ExprKind::Tuple(elements) => {
                 let parts = elements.iter().map(|element| self.expr(element)).collect();
-                self.builder.push(InstData::Tuple { members: members(&expr.ty), parts }, ir_type(&expr.ty))
+                self.builder.push(InstData::Tuple { members: members(&expr.ty).into(), parts }, ir_type(&expr.ty))
             }
             ExprKind::Element { tuple, index } => {
                 if let ExprKind::Var(var) = tuple.kind
@@ -139,7 +139,7 @@ impl Lowering<'_> {
             Place::Slot(slot, len) => self.builder.push(InstData::SlotLoad { slot }, IrType::Bytes(len)),
             Place::Element(parts) => {
                 let ty = &self.vars[var].ty;
-                let data = InstData::Tuple { members: members(ty), parts: parts.to_vec() };
+                let data = InstData::Tuple { members: members(ty).into(), parts: parts[..].into() };
                 self.builder.push(data, ir_type(ty))
             }
         }
@@ -147,19 +147,19 @@ impl Lowering<'_> {
 
     fn read(&mut self, source: Source, ty: &Type) -> Value {
         match source {
-            Source::Helper(helper) => self.builder.call(helper, Vec::new()),
+            Source::Helper(helper) => self.builder.call(helper, Values::new()),
             Source::HelperLow(helper) => {
-                let whole = self.builder.call(helper, Vec::new());
+                let whole = self.builder.call(helper, Values::new());
                 self.builder.push(InstData::Extend { signed: false, bytes: 4, arg: whole }, IrType::I64)
             }
             Source::HelperHigh(helper) => {
-                let whole = self.builder.call(helper, Vec::new());
+                let whole = self.builder.call(helper, Values::new());
                 let half = self.builder.iconst(32);
                 self.builder.binary(BinaryOp::Lshr, whole, half)
             }
             Source::Comm => self.builder.push(InstData::Comm, ir_type(ty)),
             Source::Elapsed => self.elapsed(),
-            Source::RecordTime => self.builder.call(Helper::KtimeGetNs, Vec::new()),
+            Source::RecordTime => self.builder.call(Helper::KtimeGetNs, Values::new()),
             Source::Stack { user } => {
                 let Type::Stack { shape, .. } = *ty else { unreachable!("a stack has the type of one") };
                 let number = self.stack(user, shape);
@@ -187,7 +187,7 @@ impl Lowering<'_> {
     }
 
     fn elapsed(&mut self) -> Value {
-        let now = self.builder.call(Helper::KtimeGetNs, Vec::new());
+        let now = self.builder.call(Helper::KtimeGetNs, Values::new());
         let offset = self.tables.bss.start_time();
         let base = self.builder.push(InstData::CounterAddr { offset }, IrType::Ptr);
         let start = self.builder.push(InstData::Load { bytes: 8, signed: false, base, offset: 0 }, IrType::I64);
@@ -200,7 +200,7 @@ impl Lowering<'_> {
         let context = self.context();
         let stacks = self.builder.push(InstData::MapAddr { map: MapAddrOf::Stacks { depth } }, IrType::Ptr);
         let flags = self.builder.iconst(if user { USER_STACK } else { 0 });
-        let number = self.builder.call(Helper::GetStackid, vec![context, stacks, flags]);
+        let number = self.builder.call(Helper::GetStackid, values![context, stacks, flags]);
         self.count_lost_stack(number);
         self.binary_with(BinaryOp::Add, number, 1)
     }
@@ -239,7 +239,7 @@ impl Lowering<'_> {
         let copy = self.builder.push(InstData::CounterAddr { offset }, IrType::Ptr);
         let size = self.builder.iconst(bytes.into());
         let flags = self.builder.iconst(if user { USER_STACK } else { 0 });
-        let copied = self.builder.call(Helper::GetStack, vec![context, copy, size, flags]);
+        let copied = self.builder.call(Helper::GetStack, values![context, copy, size, flags]);
         let sign = self.binary_with(BinaryOp::Ashr, copied, 63);
         let no_sign = self.binary_with(BinaryOp::Xor, sign, -1);
         let copied = self.builder.binary(BinaryOp::And, copied, no_sign);
@@ -271,11 +271,11 @@ impl Lowering<'_> {
 
     /// An address or the number of a stack, and the process that it belongs to.
     fn of_process(&mut self, value: Value) -> Value {
-        let ids = self.builder.call(Helper::GetCurrentPidTgid, Vec::new());
+        let ids = self.builder.call(Helper::GetCurrentPidTgid, Values::new());
         let pid = self.binary_with(BinaryOp::Lshr, ids, 32);
         let word = DataType::Int { bytes: 8, signed: false };
         let members = [0, 8].map(|offset| Member { offset, ty: word.clone() }).to_vec();
-        self.builder.push(InstData::Tuple { members, parts: vec![value, pid] }, IrType::Bytes(16))
+        self.builder.push(InstData::Tuple { members: members.into(), parts: values![value, pid] }, IrType::Bytes(16))
     }
 
     fn context_field(&mut self, offset: i16, kind: FieldKind, ty: &Type) -> Value {

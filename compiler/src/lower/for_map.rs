@@ -17,7 +17,7 @@ use crate::check::program::{OuterVar, Stmt, Var};
 use crate::ir::builder::FunctionBuilder;
 use crate::ir::function::{Callback, Function, Type as IrType};
 use crate::ir::inst::MapAddrOf;
-use crate::ir::{BinaryOp, InstData, Value};
+use crate::ir::{BinaryOp, InstData, Value, Values, values};
 use crate::manifest::{DataType, MapRef, MapValue};
 
 /// The frame, as a loop's body sees it.
@@ -47,7 +47,7 @@ impl Lowering<'_> {
         shared.iter().for_each(|shared| self.put_into(frame, shared));
         let map = self.builder.push(InstData::MapAddr { map: MapAddrOf::Script(map) }, IrType::Ptr);
         let callback = self.builder.push(InstData::CallbackAddr { callback }, IrType::Ptr);
-        self.builder.call(Helper::ForEachMapElem, vec![map, callback, frame, zero]);
+        self.builder.call(Helper::ForEachMapElem, values![map, callback, frame, zero]);
         shared.iter().filter(|shared| shared.is_changed).for_each(|shared| self.take_from(frame, shared));
         self.end_if_told(frame);
     }
@@ -58,7 +58,7 @@ impl Lowering<'_> {
         let callback = self.empty_body();
         let callback = self.builder.push(InstData::CallbackAddr { callback }, IrType::Ptr);
         let zero = self.builder.iconst(0);
-        self.builder.call(Helper::ForEachMapElem, vec![map, callback, zero, zero])
+        self.builder.call(Helper::ForEachMapElem, values![map, callback, zero, zero])
     }
 
     /// The callback that does nothing, one for all.
@@ -184,7 +184,7 @@ impl Lowering<'_> {
         if let MapValue::Data(_) = self.tables.maps[map.0 as usize].value {
             return self.load_data(value, &value_type);
         }
-        let mut parts = Vec::new();
+        let mut parts = Values::new();
         match key_type {
             DataType::Tuple(members) => self.take_apart(key, members, &mut parts),
             _ => parts.push(key),

@@ -67,7 +67,7 @@ impl Lowering<'_> {
 
     fn output(&mut self, record: usize, fields: Vec<Value>) {
         self.tables.uses_stage |= self.builder.func().stageable > 0;
-        self.builder.effect(InstData::Output { record: record as u32, fields });
+        self.builder.effect(InstData::Output { record: record as u32, fields: fields.into() });
     }
 
     fn innermost(&self) -> Loop {

@@ -4,18 +4,18 @@ use super::Lowering;
 use crate::check::program::{Element, Expr, ExprKind};
 use crate::check::types::Type;
 use crate::ir::function::Type as IrType;
-use crate::ir::{InstData, Value};
+use crate::ir::{InstData, Value, Values};
 use crate::manifest::{DataType, Member};
 
 impl Lowering<'_> {
     /// The parts of a key, tuples taken apart.
-    pub(super) fn key(&mut self, element: &Element) -> Vec<Value> {
-        let mut parts = Vec::new();
+    pub(super) fn key(&mut self, element: &Element) -> Values {
+        let mut parts = Values::new();
         element.key.iter().for_each(|part| self.key_part(part, &mut parts));
         parts
     }
 
-    fn key_part(&mut self, part: &Expr, out: &mut Vec<Value>) {
+    fn key_part(&mut self, part: &Expr, out: &mut Values) {
         match (&part.kind, &part.ty) {
             (ExprKind::Tuple(elements), _) => elements.iter().for_each(|element| self.key_part(element, out)),
             (_, Type::Tuple(_)) => {
@@ -27,7 +27,7 @@ impl Lowering<'_> {
     }
 
     /// The elements of a tuple, and of tuples in it.
-    pub(super) fn take_apart(&mut self, tuple: Value, members: Vec<Member>, out: &mut Vec<Value>) {
+    pub(super) fn take_apart(&mut self, tuple: Value, members: Vec<Member>, out: &mut Values) {
         for member in members {
             match member.ty.clone() {
                 DataType::Tuple(inner) => {
@@ -42,12 +42,12 @@ impl Lowering<'_> {
     /// What lies at `member` of a tuple.
     pub(super) fn element(&mut self, tuple: Value, member: Member) -> Value {
         let ty = ir_type_of_data(&member.ty);
-        self.builder.push(InstData::Element { tuple, member }, ty)
+        self.builder.push(InstData::Element { tuple, member: member.into() }, ty)
     }
 
     /// A tuple laid out anew, its elements as `to` has them.
     pub(super) fn laid_out_as(&mut self, tuple: Value, from: Vec<Member>, to: Vec<Member>, ty: IrType) -> Value {
-        let mut parts = Vec::with_capacity(to.len());
+        let mut parts = Values::with_capacity(to.len());
         for (member, wanted) in from.into_iter().zip(&to) {
             let present = member.ty.clone();
             let part = self.element(tuple, member);
@@ -58,7 +58,7 @@ impl Lowering<'_> {
                 _ => part,
             });
         }
-        self.builder.push(InstData::Tuple { members: to, parts }, ty)
+        self.builder.push(InstData::Tuple { members: to.into(), parts }, ty)
     }
 }
 

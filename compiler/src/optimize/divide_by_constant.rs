@@ -13,7 +13,7 @@ use pfscript_grammar::Span;
 
 use crate::ir::flow::ControlFlow;
 use crate::ir::function::Type;
-use crate::ir::{BinaryOp, Block, BlockCall, CmpOp, Function, Inst, InstData, Tables, Value};
+use crate::ir::{BinaryOp, Block, BlockCall, CmpOp, Function, Inst, InstData, Tables, Value, Values};
 
 /// Rewrites divisions by constants.
 pub fn divide_by_constant(func: &mut Function, tables: &mut Tables) {
@@ -80,7 +80,7 @@ fn branch_on_multiple(
         let mut rewrite = Rewrite { func, block, before: branch };
         let mask = rewrite.constant(mask as i64);
         let cond = rewrite.binary(BinaryOp::And, value, mask);
-        let otherwise = BlockCall::new(last, Vec::new());
+        let otherwise = BlockCall::new(last, Values::new());
         func.insts[branch].data = InstData::Brif { cond, then: other.clone(), otherwise };
     }
     let before = *func.blocks[last].insts.last().expect("ends in the branch");

@@ -102,8 +102,10 @@ impl Walk {
     fn fold_branch(&mut self, func: &mut Function, block: Block) {
         let last = *func.blocks[block].insts.last().expect("every block ends in a terminator");
         if let Some(terminator) = folded_branch(func, &func.insts[last].data) {
-            func.insts[last].data = terminator;
-            func.flow_changes();
+            let folded = std::mem::replace(&mut func.insts[last].data, terminator);
+            if !folded.leads_where(&func.insts[last].data) {
+                func.flow_changes();
+            }
         }
         self.reached.extend(func.insts[last].data.successors().map(|call| call.block));
     }

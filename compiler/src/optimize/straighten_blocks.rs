@@ -4,7 +4,7 @@ use cranelift_entity::EntitySet;
 
 use super::rewrite::{Replacements, remove_unreachable};
 use crate::ir::flow::ControlFlow;
-use crate::ir::{Block, BlockCall, Function, InstData, Value};
+use crate::ir::{Block, BlockCall, Function, InstData, Values};
 
 /// Straightens the control flow; the layout becomes the reverse post-order.
 pub fn straighten_blocks(func: &mut Function) {
@@ -14,9 +14,10 @@ pub fn straighten_blocks(func: &mut Function) {
     func.layout.clone_from(&func.flow().reverse_post_order);
 }
 
-/// A block without parameters that holds only a jump is passed by.
+/// A block without parameters that holds only a jump is passed by. The last comes first, so that a
+/// row of such blocks is gone through only once.
 fn skip_empty_blocks(func: &mut Function) {
-    for index in 0..func.layout.len() {
+    for index in (0..func.layout.len()).rev() {
         let last = *func.blocks[func.layout[index]].insts.last().expect("every block ends in a terminator");
         for side in 0..func.insts[last].data.successors().count() {
             let passed_by = |func: &Function| passed_by(func, func.insts[last].data.successors().nth(side)?);
@@ -62,7 +63,7 @@ fn join_chains(func: &mut Function) {
 }
 
 /// The block that `block` jumps to, when no other does.
-fn only_successor(func: &Function, flow: &ControlFlow, block: Block) -> Option<(Block, Vec<Value>)> {
+fn only_successor(func: &Function, flow: &ControlFlow, block: Block) -> Option<(Block, Values)> {
     match func.terminator(block) {
         InstData::Jump { dest } if flow.predecessors(dest.block).len() == 1 && dest.block != block => {
             Some((dest.block, dest.args.clone()))

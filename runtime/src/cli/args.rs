@@ -54,6 +54,10 @@ pub struct Args {
     pub flamegraph: Option<PathBuf>,
     /// What else is said.
     pub verbosity: Verbosity,
+    /// The command to run and trace.
+    pub command: Option<String>,
+    /// The processes to trace, unless it is all of them.
+    pub pids: Vec<u32>,
     /// When to stop, counted from the start of tracing.
     pub duration: Option<Duration>,
     /// How many events to report at most.
@@ -104,6 +108,8 @@ fn understand(matches: &ArgMatches, params: &[ParamSpec]) -> Args {
             (_, true) => Verbosity::Verbose,
             _ => Verbosity::Normal,
         },
+        command: text("command").map(str::to_owned),
+        pids: matches.get_many::<u32>("pid").unwrap_or_default().copied().collect(),
         duration: matches.get_one("duration").copied(),
         max_events: matches.get_one("max-events").copied(),
         buffer_size: matches.get_one("buffer-size").copied(),

@@ -50,6 +50,15 @@ pub fn options() -> Vec<Arg> {
             .default_missing_value(""),
         value("flamegraph", "FILE", "Draw maps keyed by stacks as a flame graph (SVG), instead of printing them")
             .value_parser(value_parser!(PathBuf)),
+        value("command", "COMMAND", "Run COMMAND, trace it and what it starts, and exit as it does")
+            .short('c')
+            .allow_hyphen_values(true)
+            .conflicts_with("pid"),
+        value("pid", "PID", "Trace these processes only, until they have ended")
+            .short('p')
+            .action(ArgAction::Append)
+            .value_delimiter(',')
+            .value_parser(value_parser!(u32).range(1..=i64::from(i32::MAX))),
         value("duration", "TIME", "Stop after this time, such as 10s, 500ms or 2m").value_parser(parse_duration),
         value("max-events", "N", "Stop after N events").value_parser(value_parser!(u64).range(1..)),
         value("buffer-size", "BYTES", "Room for events on each CPU [default: 1M]").value_parser(parse_size),

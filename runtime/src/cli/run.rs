@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use pfscript_compiler::manifest::{Manifest, MapRef};
 use pfscript_compiler::params::ParamSpec;
-use pfscript_compiler::{Alternatives, Artifact, Options, compile, declared_params, dump_bytecode, dump_ir, reference};
+use pfscript_compiler::{
+    Alternatives, Artifact, Options, Traced, compile, declared_params, dump_bytecode, dump_ir, reference,
+};
 use pfscript_grammar::{Diagnostic, SourceFile, Span, ast, parse, print_ast};
 
 use crate::cli::args::{self, Args, Mode};
@@ -15,6 +17,7 @@ use crate::cli::scan::{scan, spelled_out};
 use crate::cli::script::{self, NoScript};
 use crate::cli::status::StatusLine;
 use crate::cli::{complete, explain, list, options};
+use crate::command::{self, Command, NotRun};
 use crate::failure::Failure;
 use crate::kernel::Kernel;
 use crate::output::flame_graph::FlameGraph;
@@ -44,6 +47,8 @@ enum Stop {
     NoStacks(String),
     /// The script is wrong.
     Script(Box<SourceFile>, Vec<Diagnostic>),
+    /// A command or a process to be traced is not to be had.
+    NotRun(NotRun),
     /// The machine will not do it.
     Machine(Box<SourceFile>, Failure),
     /// A file cannot be opened.
@@ -75,7 +80,14 @@ fn attempt(words: &[OsString]) -> Result<u8, Stop> {
     let source = script::read(&scan.script).map_err(Stop::NoScript)?;
     let (script, params) = or_wrong(&source, read_params(&source))?;
     let args = args::parse(words, &scan, source.name(), &params).map_err(Stop::CommandLine)?;
-    let options = options(&args);
+    let command = args
+        .command
+        .as_deref()
+        .filter(|_| args.mode == Mode::Run)
+        .map(|text| Command::prepare(text, args.top.is_some()))
+        .transpose();
+    let command = command.map_err(Stop::NotRun)?;
+    let options = options(&args, command.as_ref());
     match &args.mode {
         Mode::List(pattern) => print(&list::list(pattern, &Kernel::new(), args.verbosity == Verbosity::Verbose)),
         Mode::ListScripts => print(&script::list()),
@@ -95,7 +107,7 @@ fn attempt(words: &[OsString]) -> Result<u8, Stop> {
             match mode {
                 Mode::DumpBytecode => print(&dump_bytecode(&artifact, &source)),
                 Mode::EmitObj(file) => write_object(&artifact, file),
-                Mode::Run => trace(&source, &artifact, &kernel, &args),
+                Mode::Run => trace(&source, &artifact, &kernel, &args, command.as_ref()),
                 _ => Ok(DONE),
             }
         }
@@ -122,10 +134,16 @@ fn clash(script: &ast::Script, param: &ParamSpec) -> Diagnostic {
         .help(format!("call it something else: --{} already has a meaning", param.name.replace('_', "-")))
 }
 
-fn options(args: &Args) -> Options {
+fn options(args: &Args, command: Option<&Command>) -> Options {
     // Any loader can load an object that holds one alternative each; pfscript's own tries them all.
     let alternatives = if let Mode::EmitObj(_) = args.mode { Alternatives::FirstOffered } else { Alternatives::All };
-    Options { params: args.params.clone(), positional: args.positional.clone(), alternatives }
+    let traced = match &args.command {
+        // Where nothing runs, no process has this number.
+        Some(_) => Traced::Command(command.map_or(0, Command::pid)),
+        None if args.pids.is_empty() => Traced::All,
+        None => Traced::Processes(args.pids.clone()),
+    };
+    Options { params: args.params.clone(), positional: args.positional.clone(), traced, alternatives }
 }
 
 /// Says what is legal in the script but surely not meant.
@@ -138,7 +156,13 @@ fn warn(source: &SourceFile, artifact: &Artifact, args: &Args) {
     }
 }
 
-fn trace(source: &SourceFile, artifact: &Artifact, kernel: &Kernel, args: &Args) -> Result<u8, Stop> {
+fn trace(
+    source: &SourceFile,
+    artifact: &Artifact,
+    kernel: &Kernel,
+    args: &Args,
+    command: Option<&Command>,
+) -> Result<u8, Stop> {
     let manifest = &artifact.manifest;
     let folds = args.form == FormName::Folded || args.flamegraph.is_some();
     if folds && !manifest.maps.iter().any(has_stacks) {
@@ -153,14 +177,19 @@ fn trace(source: &SourceFile, artifact: &Artifact, kernel: &Kernel, args: &Args)
     let picture = args.flamegraph.as_ref().map(|file| Destination::file(file)).transpose().map_err(Stop::Unopened)?;
     let picture = picture.map(|to| FlameGraph::new(manifest, to, source.name()));
     let mut output = Output::new(manifest, args.form, to, remarks(source, args.verbosity)).with_picture(picture);
+    let until = match command {
+        Some(command) => Some(command.until_ended()),
+        None if args.pids.is_empty() => None,
+        None => Some(command::until_all_ended(&args.pids).map_err(Stop::NotRun)?),
+    };
     let mut settings = Settings {
         duration: args.duration,
         max_events: args.max_events,
         buffer_pages: args.buffer_size.map(|bytes| bytes.div_ceil(page_size())),
         output: Some(duplicate),
-        until: None,
+        until,
     };
-    let code = match shown {
+    let ended = match shown {
         None => session::run(artifact, kernel, settings, &mut output),
         Some(map) => {
             let (mut top, until) = top::live(manifest, map, !report::no_color(), &mut output, settings.until.take());
@@ -168,8 +197,11 @@ fn trace(source: &SourceFile, artifact: &Artifact, kernel: &Kernel, args: &Args)
             session::run(artifact, kernel, settings, &mut top)
         }
     };
-    let code = code.map_err(|failure| Stop::Machine(Box::new(source.clone()), failure))?;
+    let code_of_command = command.and_then(Command::end);
+    let code = ended.map_err(|failure| Stop::Machine(Box::new(source.clone()), failure))?;
     output.finish().map_err(Stop::Unwritten)?;
+    // Ctrl-C ends a command too, and then its code is ours all the same.
+    let code = if code == 0 { code_of_command.unwrap_or(code) } else { code };
     // The kernel's convention: of an exit code eight bits are seen.
     Ok(code as u8)
 }
@@ -256,6 +288,7 @@ impl Stop {
                 report::diagnostics(&source, &diagnostics);
                 WRONG_SCRIPT
             }
+            Self::NotRun(not) => said(&not.message, &[], not.code),
             Self::Machine(source, failure) => refused(&source, &failure),
             Self::Unopened(error) => said(&error.to_string(), &[], WRONG_COMMAND_LINE),
             Self::Unwritten(error) => said(&error.to_string(), &[], WRONG_MACHINE),

@@ -1,6 +1,6 @@
 //! The account of what was lost: told once when it begins and in a total at the end.
 
-use pfscript_compiler::manifest::{CounterKind, Manifest, STACKS_MAX_ENTRIES};
+use pfscript_compiler::manifest::{CounterKind, Manifest, MapInfo, MapRef, STACKS_MAX_ENTRIES};
 
 /// Something that can be lost.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ struct Account {
 pub struct Losses {
     accounts: Vec<Account>,
     maps: Vec<(String, u32)>,
+    /// The map with the processes that a command started.
+    started: Option<MapRef>,
     /// Records that the buffers themselves say they dropped: the programs' own count is exact and
     /// counts the same ones, so this serves only where no program counts.
     by_buffers: u64,
@@ -34,6 +36,7 @@ impl Losses {
         Self {
             accounts: manifest.counters.iter().map(account).collect(),
             maps: manifest.maps.iter().map(|map| (format!("@{}", map.name), map.max_entries)).collect(),
+            started: manifest.maps.iter().position(MapInfo::is_internal).map(|index| MapRef(index as u32)),
             by_buffers: 0,
             told_by_buffers: false,
         }
@@ -69,6 +72,10 @@ impl Losses {
                     "stacks are being lost: there is room for {STACKS_MAX_ENTRIES} different ones, and where two \
                      fall on one place the later one is shown as none; take stacks at fewer events"
                 ),
+                CounterKind::MapFull(map) if self.started == Some(map) => {
+                    "the command has started more processes than there is room for: those begun later are not traced"
+                        .into()
+                }
                 CounterKind::MapFull(map) => {
                     let (name, entries) = self.maps.get(map.0 as usize).cloned().unwrap_or_default();
                     format!(
@@ -92,6 +99,9 @@ impl Losses {
             CounterKind::RecordsLost => records_total(account.count),
             CounterKind::StacksLost => {
                 format!("{} lost: another was in the place, they are shown as none", plural(account.count, "stack"))
+            }
+            CounterKind::MapFull(map) if self.started == Some(map) => {
+                format!("{} of the command not traced", plural(account.count, "process"))
             }
             CounterKind::MapFull(map) => {
                 let (name, entries) = self.maps.get(map.0 as usize).cloned().unwrap_or_default();
@@ -118,7 +128,8 @@ fn records_total(count: u64) -> String {
 }
 
 fn plural(count: u64, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+    let ending = if what.ends_with('s') { "es" } else { "s" };
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}{ending}") }
 }
 
 #[cfg(test)]
@@ -180,7 +191,10 @@ mod tests {
         let mut losses = Losses::new(&manifest());
         losses.read_counters(&[0_u64, 0, 0, 1].map(u64::to_le_bytes).concat());
         let begun = losses.begun();
-        assert!(begun.len() == 1 && begun[0].contains("room for 16384 different ones"), "{begun:?}");
+        assert!(
+            begun.len() == 1 && begun[0].contains(&format!("room for {STACKS_MAX_ENTRIES} different ones")),
+            "{begun:?}"
+        );
         assert_eq!(losses.totals(), ["1 stack lost: another was in the place, they are shown as none"]);
     }
 

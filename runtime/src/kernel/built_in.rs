@@ -5,6 +5,7 @@ use pfscript_compiler::kernel::{FieldKind, TracepointField};
 
 const CHAR16: FieldKind = FieldKind::CharArray { len: 16 };
 const I32: FieldKind = FieldKind::Int { bytes: 4, signed: true };
+const U32: FieldKind = FieldKind::Int { bytes: 4, signed: false };
 const U64: FieldKind = FieldKind::Int { bytes: 8, signed: false };
 const I64: FieldKind = FieldKind::Int { bytes: 8, signed: true };
 
@@ -34,6 +35,9 @@ const WAKEUP: Layout = &[("comm", 8, CHAR16), ("pid", 24, I32), ("prio", 28, I32
 /// What kernels of all releases have of it: newer ones go on behind it.
 const MARK_VICTIM: Layout = &[("pid", 8, I32)];
 const SYS_EXIT: Layout = &[("id", 8, I64), ("ret", 16, I64)];
+/// Of the end of one system call.
+const EXIT_OF_CALL: Layout = &[("__syscall_nr", 8, I32), ("ret", 16, I64)];
+const RSS_STAT: Layout = &[("mm_id", 8, U32), ("curr", 12, U32), ("member", 16, I32), ("size", 24, I64)];
 
 /// The layout of `category:name` in kernels of this release, if it is known here.
 pub fn event_fields(category: &str, name: &str, release: (u32, u32)) -> Option<Vec<TracepointField>> {
@@ -47,6 +51,8 @@ pub fn event_fields(category: &str, name: &str, release: (u32, u32)) -> Option<V
         ("exceptions", "page_fault_user" | "page_fault_kernel") => PAGE_FAULT,
         ("raw_syscalls", "sys_enter") => SYS_ENTER,
         ("raw_syscalls", "sys_exit") => SYS_EXIT,
+        ("syscalls", name) if name.starts_with("sys_exit_") => EXIT_OF_CALL,
+        ("kmem", "rss_stat") => RSS_STAT,
         _ => return None,
     };
     let field = |&(name, offset, kind): &(&str, u32, FieldKind)| TracepointField { name: name.into(), offset, kind };

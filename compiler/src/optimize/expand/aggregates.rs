@@ -9,7 +9,7 @@
 
 use super::{Expander, Place};
 use crate::catalog::helpers::Helper;
-use crate::ir::{BinaryOp, CmpOp, Inst, InstData, Type, Value};
+use crate::ir::{BinaryOp, CmpOp, Inst, InstData, Type, Value, Values, values};
 use crate::manifest::{MapRef, MapValue};
 
 /// How the values of several CPUs become one. Each has one or two words.
@@ -43,10 +43,10 @@ impl Expander<'_> {
     /// A map that all CPUs share has one value: nothing is to be looped over.
     pub(super) fn map_aggregated(&mut self, inst: Inst, map: MapRef, key: &[Value]) {
         let info = self.info(map);
-        let fold = Fold::of(&info.value);
+        let (fold, is_percpu) = (Fold::of(&info.value), info.kind.is_percpu());
         let key = self.key(inst, map, key);
         let start = self.start(fold);
-        let totals = match info.kind.is_percpu() {
+        let totals = match is_percpu {
             true => self.fold_each_cpu(map, key, fold, start),
             false => self.fold_one(map, key, fold, start),
         };
@@ -80,20 +80,20 @@ impl Expander<'_> {
         let found = self.cold_block();
         let [cpu, total, count] = [(); 3].map(|()| self.func.append_param(head, Type::I64));
         let first = self.iconst(0);
-        self.jump(head, vec![first, a, b]);
+        self.jump(head, values![first, a, b]);
         self.current = head;
         let cpus = self.iconst(self.tables.possible_cpus.into());
         let goes_on = self.push(InstData::Icmp { op: CmpOp::Ult, args: [cpu, cpus] }, Type::I64);
-        self.brif(goes_on, (look, Vec::new()), (done, Vec::new()));
+        self.brif(goes_on, (look, Values::new()), (done, Values::new()));
         self.current = look;
-        let args = vec![self.map_address(map), self.address(key), cpu];
+        let args = values![self.map_address(map), self.address(key), cpu];
         let element = self.call(Helper::MapLookupPercpuElem, args, Type::Ptr);
-        self.branch_on_pointer(element, (found, Vec::new()), (done, Vec::new()));
+        self.branch_on_pointer(element, (found, Values::new()), (done, Values::new()));
         self.current = found;
         let [more, number] = self.fold_in(element, fold, [total, count]);
         let one = self.iconst(1);
         let next = self.binary(BinaryOp::Add, [cpu, one]);
-        self.jump(head, vec![next, more, number]);
+        self.jump(head, values![next, more, number]);
         self.current = done;
         [total, count]
     }
@@ -102,10 +102,10 @@ impl Expander<'_> {
         let element = self.look_up(map, key);
         let (found, done) = (self.block_after(), self.func.blocks.push(Default::default()));
         let totals = [(); 2].map(|()| self.func.append_param(done, Type::I64));
-        self.branch_on_pointer(element, (found, Vec::new()), (done, start.to_vec()));
+        self.branch_on_pointer(element, (found, Values::new()), (done, start.into_iter().collect()));
         self.current = found;
         let folded = self.fold_in(element, fold, start);
-        self.jump(done, folded.to_vec());
+        self.jump(done, folded.into_iter().collect());
         self.func.layout.push(done);
         self.current = done;
         totals
@@ -163,7 +163,7 @@ impl Expander<'_> {
                 let after = self.func.blocks.push(Default::default());
                 let number = self.func.append_param(after, Type::I64);
                 let zero = self.iconst(0);
-                self.brif(count, (after, vec![total]), (after, vec![zero]));
+                self.brif(count, (after, values![total]), (after, values![zero]));
                 self.func.layout.push(after);
                 self.current = after;
                 self.replacements.replace(result, number);

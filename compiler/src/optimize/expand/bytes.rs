@@ -9,7 +9,7 @@ use cranelift_entity::SecondaryMap;
 use super::{Expander, Place, piece_at};
 use crate::catalog::helpers::Helper;
 use crate::ir::entities::StackSlot;
-use crate::ir::{BinaryOp, Block, CmpOp, Function, Inst, InstData, Type, Value};
+use crate::ir::{BinaryOp, Block, CmpOp, Function, Inst, InstData, Type, Value, Values, values};
 use crate::manifest::{DataType, Member};
 
 /// For each string or tuple with a single use, as part of a record, key or tuple in the same
@@ -131,7 +131,7 @@ impl Expander<'_> {
                     self.zero(place, len);
                 }
                 let (address, size) = (self.address(place), self.iconst(len.into()));
-                self.call(Helper::GetCurrentComm, vec![address, size], Type::I64);
+                self.call(Helper::GetCurrentComm, values![address, size], Type::I64);
             }
             InstData::StringConst { text } => self.write_text(place, len, &text),
             InstData::LoadBytes { base, offset } => self.copy(base, offset as u32, place, len),
@@ -198,7 +198,7 @@ impl Expander<'_> {
         self.zero(place, len);
         let (address, size) = (self.address(place), self.iconst(len.into()));
         let helper = if user { Helper::ProbeReadUserStr } else { Helper::ProbeReadKernelStr };
-        self.call(helper, vec![address, size, addr], Type::I64);
+        self.call(helper, values![address, size, addr], Type::I64);
     }
 
     /// Copies `len` bytes in the largest pieces that are aligned on both sides.
@@ -275,11 +275,11 @@ impl Expander<'_> {
             let differs = self.push(InstData::Icmp { op: CmpOp::Ne, args: [a, b] }, Type::I64);
             let zero = self.iconst(0);
             let next = self.block_after();
-            self.brif(differs, (after, vec![zero]), (next, Vec::new()));
+            self.brif(differs, (after, values![zero]), (next, Values::new()));
             self.current = next;
         }
         let one = self.iconst(1);
-        self.jump(after, vec![one]);
+        self.jump(after, values![one]);
         self.func.layout.push(after);
         self.current = after;
         let result = self.result(inst);

@@ -8,7 +8,7 @@ use super::known::Address;
 use super::{Expander, Place};
 use crate::catalog::helpers::Helper;
 use crate::ir::inst::MapAddrOf;
-use crate::ir::{Block, CmpOp, Inst, InstData, Type, Value};
+use crate::ir::{Block, CmpOp, Inst, InstData, Type, Value, Values, values};
 use crate::manifest::{CounterKind, MapInfo, MapKind, MapRef, MapValue};
 
 /// `BPF_ANY` and `BPF_NOEXIST` of `include/uapi/linux/bpf.h`.
@@ -16,15 +16,16 @@ const ANY: i64 = 0;
 const NOEXIST: i64 = 1;
 
 impl Expander<'_> {
-    pub(super) fn info(&self, map: MapRef) -> MapInfo {
-        self.tables.maps[map.0 as usize].clone()
+    pub(super) fn info(&self, map: MapRef) -> &MapInfo {
+        &self.tables.maps[map.0 as usize]
     }
 
     /// Builds the key in memory.
     pub(super) fn key(&mut self, inst: Inst, map: MapRef, parts: &[Value]) -> Place {
         let info = self.info(map);
-        let place = self.buffer(inst, info.key_size);
-        self.fill(place, 0, info.key_size, &info.key, parts);
+        let (size, members) = (info.key_size, info.key.clone());
+        let place = self.buffer(inst, size);
+        self.fill(place, 0, size, &members, parts);
         place
     }
 
@@ -34,12 +35,12 @@ impl Expander<'_> {
 
     pub(super) fn look_up(&mut self, map: MapRef, key: Place) -> Value {
         let (map, key) = (self.map_address(map), self.address(key));
-        self.call(Helper::MapLookupElem, vec![map, key], Type::Ptr)
+        self.call(Helper::MapLookupElem, values![map, key], Type::Ptr)
     }
 
     fn update(&mut self, map: MapRef, key: Place, value: Value, flags: i64) -> Value {
         let (map, key, flags) = (self.map_address(map), self.address(key), self.iconst(flags));
-        self.call(Helper::MapUpdateElem, vec![map, key, value, flags], Type::I64)
+        self.call(Helper::MapUpdateElem, values![map, key, value, flags], Type::I64)
     }
 
     /// The address of the element in a new current block, made if there was none. When it cannot
@@ -82,12 +83,12 @@ impl Expander<'_> {
     fn proved_or_made(&mut self, inst: Inst, map: MapRef, key: &[Value], full: Option<Block>, before: Value) -> Value {
         let (look, found) = (self.cold_block(), self.func.blocks.push(Default::default()));
         let element = self.func.append_param(found, Type::Ptr);
-        self.branch_on_pointer(before, (found, vec![before]), (look, Vec::new()));
+        self.branch_on_pointer(before, (found, values![before]), (look, Values::new()));
         self.current = look;
         let cold = self.func.layout.len();
         let key = self.key(inst, map, key);
         let made = self.looked_up_or_made(map, key, full);
-        self.jump(found, vec![made]);
+        self.jump(found, values![made]);
         for index in cold..self.func.layout.len() {
             let block = self.func.layout[index];
             self.func.blocks[block].is_cold = true;
@@ -102,17 +103,17 @@ impl Expander<'_> {
         let (miss, make, fails) = (self.cold_block(), self.cold_block(), self.cold_block());
         let tries = self.func.append_param(look, Type::I64);
         let zero = self.iconst(0);
-        self.jump(look, vec![zero]);
+        self.jump(look, values![zero]);
         self.current = look;
         let element = self.look_up(map, key);
-        self.branch_on_pointer(element, (found, Vec::new()), (miss, Vec::new()));
+        self.branch_on_pointer(element, (found, Values::new()), (miss, Values::new()));
         self.current = miss;
-        self.brif(tries, (fails, Vec::new()), (make, Vec::new()));
+        self.brif(tries, (fails, Values::new()), (make, Values::new()));
         self.current = make;
         let zeros = self.zeros(map);
         self.update(map, key, zeros, NOEXIST);
         let one = self.iconst(1);
-        self.jump(look, vec![one]);
+        self.jump(look, values![one]);
         self.current = fails;
         self.count(CounterKind::MapFull(map));
         self.give_up(full);
@@ -124,7 +125,7 @@ impl Expander<'_> {
     fn found_or_gone(&mut self, map: MapRef, key: Place, full: Option<Block>) -> Value {
         let element = self.look_up(map, key);
         let (found, gone) = (self.block_after(), self.cold_block());
-        self.branch_on_pointer(element, (found, Vec::new()), (gone, Vec::new()));
+        self.branch_on_pointer(element, (found, Values::new()), (gone, Values::new()));
         self.current = gone;
         self.give_up(full);
         self.current = found;
@@ -133,13 +134,13 @@ impl Expander<'_> {
 
     fn give_up(&mut self, full: Option<Block>) {
         match full {
-            Some(block) => self.jump(block, Vec::new()),
+            Some(block) => self.jump(block, Values::new()),
             None => self.end_run(),
         }
     }
 
     fn is_array(&self, map: MapRef) -> bool {
-        matches!(self.tables.maps[map.0 as usize].kind, MapKind::Array | MapKind::PercpuArray)
+        matches!(self.info(map).kind, MapKind::Array | MapKind::PercpuArray)
     }
 
     /// The address of a zero value of the map.
@@ -162,7 +163,7 @@ impl Expander<'_> {
 
     /// Ends the current block with a jump to a block that is not laid out yet.
     fn go_on_at(&mut self, block: Block) {
-        self.jump(block, Vec::new());
+        self.jump(block, Values::new());
         self.func.layout.push(block);
         self.current = block;
     }
@@ -186,7 +187,7 @@ impl Expander<'_> {
         let result = self.result(inst);
         let (found, missing) = (self.block_after(), self.block_after());
         let after = self.func.blocks.push(Default::default());
-        self.branch_on_pointer(pointer, (found, Vec::new()), (missing, Vec::new()));
+        self.branch_on_pointer(pointer, (found, Values::new()), (missing, Values::new()));
         match self.func.ty(result) {
             Type::Bytes(len) => {
                 let place = Place { slot: self.func.create_slot(len), offset: 0 };
@@ -194,7 +195,7 @@ impl Expander<'_> {
                 let whole = len.next_multiple_of(8);
                 self.current = missing;
                 self.zero(place, whole);
-                self.jump(after, Vec::new());
+                self.jump(after, Values::new());
                 self.current = found;
                 self.copy(pointer, 0, place, whole);
                 self.go_on_at(after);
@@ -203,10 +204,10 @@ impl Expander<'_> {
                 let value = self.func.append_param(after, Type::I64);
                 self.current = missing;
                 let zero = self.iconst(0);
-                self.jump(after, vec![zero]);
+                self.jump(after, values![zero]);
                 self.current = found;
                 let present = self.load(8, pointer, 0);
-                self.jump(after, vec![present]);
+                self.jump(after, values![present]);
                 self.func.layout.push(after);
                 self.current = after;
                 self.replacements.replace(result, value);
@@ -221,11 +222,10 @@ impl Expander<'_> {
     }
 
     pub(super) fn map_store(&mut self, inst: Inst, map: MapRef, key: &[Value], value: Value, must: bool) {
-        let info = self.info(map);
-        let MapValue::Data(ty) = &info.value else { unreachable!("the checker refuses plain values here") };
-        match ty.is_bytes() {
-            true => self.replace_element(inst, &info, map, key, value, must),
-            false => self.store_number(inst, map, key, value, must),
+        match &self.info(map).value {
+            MapValue::Data(ty) if ty.is_bytes() => self.replace_element(inst, map, key, value, must),
+            MapValue::Data(_) => self.store_number(inst, map, key, value, must),
+            _ => unreachable!("the checker refuses plain values here"),
         }
     }
 
@@ -238,13 +238,13 @@ impl Expander<'_> {
     }
 
     /// A string or tuple is exchanged as a whole, so that no reader sees half of it.
-    fn replace_element(&mut self, inst: Inst, info: &MapInfo, map: MapRef, key: &[Value], value: Value, must: bool) {
+    fn replace_element(&mut self, inst: Inst, map: MapRef, key: &[Value], value: Value, must: bool) {
         let key = self.key(inst, map, key);
-        let content = self.padded(value, info.value_size);
+        let content = self.padded(value, self.info(map).value_size);
         let content = self.address(content);
         let failed = self.update(map, key, content, ANY);
         let (fails, after) = (self.cold_block(), self.block_after());
-        self.brif(failed, (fails, Vec::new()), (after, Vec::new()));
+        self.brif(failed, (fails, Values::new()), (after, Values::new()));
         self.current = fails;
         self.count(CounterKind::MapFull(map));
         self.give_up((!must).then_some(after));
@@ -260,7 +260,7 @@ impl Expander<'_> {
             return self.become_here(inst, InstData::Iconst { imm: 1 });
         }
         let (map, key) = (self.map_address(map), self.address(place));
-        let failed = self.call(Helper::MapDeleteElem, vec![map, key], Type::I64);
+        let failed = self.call(Helper::MapDeleteElem, values![map, key], Type::I64);
         let zero = self.iconst(0);
         self.become_here(inst, InstData::Icmp { op: CmpOp::Eq, args: [failed, zero] });
     }
@@ -292,11 +292,11 @@ impl Expander<'_> {
     fn keep(&mut self, element: Value, value: Value, op: CmpOp, after: Block) {
         let (compare, replace) = (self.block_after(), self.block_after());
         let is_set = self.load(8, element, 8);
-        self.brif(is_set, (compare, Vec::new()), (replace, Vec::new()));
+        self.brif(is_set, (compare, Values::new()), (replace, Values::new()));
         self.current = compare;
         let present = self.load(8, element, 0);
         let is_better = self.push(InstData::Icmp { op, args: [value, present] }, Type::I64);
-        self.brif(is_better, (replace, Vec::new()), (after, Vec::new()));
+        self.brif(is_better, (replace, Values::new()), (after, Values::new()));
         self.current = replace;
         self.effect(InstData::Store { bytes: 8, value, base: element, offset: 0 });
         let one = self.iconst(1);
@@ -308,7 +308,7 @@ impl Expander<'_> {
         let last = self.iconst(i64::from(self.tables.maps[map.0 as usize].value_size / 8) - 1);
         let inside = self.block_after();
         let exists = self.push(InstData::Icmp { op: CmpOp::Ule, args: [bucket, last] }, Type::I64);
-        self.brif(exists, (inside, Vec::new()), (after, Vec::new()));
+        self.brif(exists, (inside, Values::new()), (after, Values::new()));
         self.current = inside;
         let three = self.iconst(3);
         let args = [bucket, three];

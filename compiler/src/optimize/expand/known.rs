@@ -3,16 +3,21 @@
 //!
 //! Only of maps from which the script never removes anything. The kernel may use a removed
 //! element's memory for another key at once, so an address is good for as long as its element is.
+//!
+//! And only while it pays: an address that waits takes a register or 8 bytes of stack.
 
 use rustc_hash::FxHashSet;
 
 use super::Expander;
 use crate::catalog::helpers::Helper;
-use crate::ir::{Block, Function, InstData, Value};
+use crate::ir::{Block, Function, InstData, Value, Values};
 use crate::manifest::MapRef;
 
+/// An address serves until so many others were noted.
+const RECENT: u32 = 16;
+
 /// A map and the parts of a key.
-pub(super) type ElementKey = (MapRef, Vec<Value>);
+pub(super) type ElementKey = (MapRef, Values);
 
 /// The address of an element.
 #[derive(Clone, Copy)]
@@ -53,15 +58,17 @@ impl Makers {
 impl Expander<'_> {
     /// The address of the element, if a look-up on every path to here has given it.
     pub(super) fn known(&mut self, map: MapRef, key: &[Value]) -> Option<Address> {
-        let element = (map, key.to_vec());
-        let addresses = self.elements.find(&element, self.origin);
-        addresses.copied().max_by_key(|address| matches!(address, Address::Found(_)))
+        let element = (map, key.into());
+        let noted = self.noted_elements;
+        let recent = self.elements.find(&element, self.origin).filter(|&&(_, number)| noted - number < RECENT);
+        recent.map(|&(address, _)| address).max_by_key(|address| matches!(address, Address::Found(_)))
     }
 
     /// Notes the address for those that come later.
     pub(super) fn note_element(&mut self, map: MapRef, key: &[Value], address: Address) {
         if self.tables.keeps_elements(map) {
-            self.elements.note((map, key.to_vec()), self.origin, address);
+            self.noted_elements += 1;
+            self.elements.note((map, key.into()), self.origin, (address, self.noted_elements));
         }
     }
 }

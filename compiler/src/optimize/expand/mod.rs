@@ -21,7 +21,7 @@ use super::rewrite::{Noted, Replacements};
 use crate::catalog::helpers::Helper;
 use crate::ir::entities::StackSlot;
 use crate::ir::function::Callback;
-use crate::ir::{Block, BlockCall, Function, Inst, InstData, Tables, Type, Value};
+use crate::ir::{Block, BlockCall, Function, Inst, InstData, Tables, Type, Value, Values, values};
 use crate::manifest::{CounterKind, DataType, Member};
 
 /// Expands all upper-level instructions.
@@ -42,6 +42,7 @@ pub fn expand(func: &mut Function, tables: &mut Tables) {
         current,
         origin: current,
         elements: Noted::new(flow),
+        noted_elements: 0,
         makers,
         span: Span::default(),
         uses,
@@ -66,7 +67,8 @@ struct Expander<'a> {
     /// The block that is being expanded.
     origin: Block,
     /// Elements looked up so far, in the blocks as they were before.
-    elements: Noted<ElementKey, Address>,
+    elements: Noted<ElementKey, (Address, u32)>,
+    noted_elements: u32,
     /// What may make elements.
     makers: Makers,
     span: Span,
@@ -149,7 +151,7 @@ impl Expander<'_> {
         let place = Place { slot: self.func.create_slot(8), offset: 0 };
         let (address, size) = (self.address(place), self.iconst(bytes.into()));
         let helper = if user { Helper::ProbeReadUser } else { Helper::ProbeReadKernel };
-        self.call(helper, vec![address, size, addr], Type::I64);
+        self.call(helper, values![address, size, addr], Type::I64);
         let base = self.address(place);
         self.become_here(inst, InstData::Load { bytes, signed, base, offset: 0 });
     }
@@ -171,7 +173,7 @@ impl Expander<'_> {
         self.push(InstData::Iconst { imm }, Type::I64)
     }
 
-    fn call(&mut self, helper: Helper, args: Vec<Value>, ty: Type) -> Value {
+    fn call(&mut self, helper: Helper, args: Values, ty: Type) -> Value {
         self.push(InstData::Call { helper, args }, ty)
     }
 
@@ -216,17 +218,17 @@ impl Expander<'_> {
         block
     }
 
-    fn jump(&mut self, block: Block, args: Vec<Value>) {
+    fn jump(&mut self, block: Block, args: Values) {
         self.effect(InstData::Jump { dest: BlockCall::new(block, args) });
     }
 
-    fn brif(&mut self, cond: Value, then: (Block, Vec<Value>), otherwise: (Block, Vec<Value>)) {
+    fn brif(&mut self, cond: Value, then: (Block, Values), otherwise: (Block, Values)) {
         let (then, otherwise) = (BlockCall::new(then.0, then.1), BlockCall::new(otherwise.0, otherwise.1));
         self.effect(InstData::Brif { cond, then, otherwise });
     }
 
     /// A branch on whether a pointer is null.
-    fn branch_on_pointer(&mut self, pointer: Value, found: (Block, Vec<Value>), null: (Block, Vec<Value>)) {
+    fn branch_on_pointer(&mut self, pointer: Value, found: (Block, Values), null: (Block, Values)) {
         let zero = self.iconst(0);
         let args = [pointer, zero];
         let is_found = self.push(InstData::Icmp { op: crate::ir::CmpOp::Ne, args }, Type::I64);

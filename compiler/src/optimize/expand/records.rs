@@ -3,7 +3,7 @@
 use super::Expander;
 use crate::catalog::helpers::Helper;
 use crate::ir::inst::MapAddrOf;
-use crate::ir::{Inst, InstData, Type, Value};
+use crate::ir::{Inst, InstData, Type, Value, Values, values};
 use crate::manifest::{CounterKind, FieldPlace, Member, RecordHeader, RecordLayout, Stage};
 
 /// `BPF_F_CURRENT_CPU` of `include/uapi/linux/bpf.h`.
@@ -18,7 +18,7 @@ impl Expander<'_> {
         self.fill(buffer, RecordHeader::SIZE, layout.size, &stored_fields(&layout), fields);
         let id = self.iconst(record.into());
         self.store(4, id, buffer.plus(RecordHeader::ID));
-        let now = self.call(Helper::KtimeGetNs, Vec::new(), Type::I64);
+        let now = self.call(Helper::KtimeGetNs, Values::new(), Type::I64);
         self.store(8, now, buffer.plus(RecordHeader::TIMESTAMP));
         let after = self.block_after();
         if self.func.stageable > 0 && layout.size <= Stage::LARGEST_RECORD {
@@ -28,10 +28,10 @@ impl Expander<'_> {
         let (address, size) = (self.address(buffer), self.iconst(layout.size.into()));
         let failed = self.send(address, size);
         let lost = self.cold_block();
-        self.brif(failed, (lost, Vec::new()), (after, Vec::new()));
+        self.brif(failed, (lost, Values::new()), (after, Values::new()));
         self.current = lost;
         self.count(CounterKind::RecordsLost);
-        self.jump(after, Vec::new());
+        self.jump(after, Values::new());
         self.current = after;
     }
 
@@ -40,7 +40,7 @@ impl Expander<'_> {
         let context = self.context();
         let events = self.push(InstData::MapAddr { map: MapAddrOf::Events }, Type::Ptr);
         let cpu = self.iconst(CURRENT_CPU);
-        self.call(Helper::PerfEventOutput, vec![context, events, cpu, bytes, size], Type::I64)
+        self.call(Helper::PerfEventOutput, values![context, events, cpu, bytes, size], Type::I64)
     }
 }
 

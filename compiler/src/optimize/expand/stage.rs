@@ -7,7 +7,7 @@
 use super::{Expander, Place, piece_at};
 use crate::catalog::helpers::Helper;
 use crate::ir::inst::MapAddrOf;
-use crate::ir::{BinaryOp, Block, CmpOp, InstData, Type, Value};
+use crate::ir::{BinaryOp, Block, CmpOp, InstData, Type, Value, Values, values};
 use crate::manifest::Stage;
 
 impl Expander<'_> {
@@ -17,32 +17,32 @@ impl Expander<'_> {
         let direct = self.block_after();
         let stage = self.find_stage(direct);
         // Only whoever holds the stage can rely on what is said there.
-        self.take_stage(stage, |this| this.jump(direct, Vec::new()));
+        self.take_stage(stage, |this| this.jump(direct, Values::new()));
         let armed = self.load(8, stage, Stage::ARMED);
         let (is_armed, not_armed) = (self.block_after(), self.block_after());
-        self.brif(armed, (is_armed, Vec::new()), (not_armed, Vec::new()));
+        self.brif(armed, (is_armed, Values::new()), (not_armed, Values::new()));
         self.current = not_armed;
         self.release_stage(stage);
-        self.jump(direct, Vec::new());
+        self.jump(direct, Values::new());
         self.current = is_armed;
         let length = self.load(8, stage, Stage::LENGTH);
         let put = self.block_after();
         let end = self.func.append_param(put, Type::I64);
         let full = self.cold_block();
-        self.branch_if_within(length, Stage::ROOM - size, (put, vec![length]), full);
+        self.branch_if_within(length, Stage::ROOM - size, (put, values![length]), full);
         self.current = full;
         let (send, not_sent) = (self.cold_block(), self.cold_block());
-        self.branch_if_within(length, Stage::ROOM, (send, Vec::new()), not_sent);
+        self.branch_if_within(length, Stage::ROOM, (send, Values::new()), not_sent);
         self.current = send;
         let (failed, zero) = (self.send_staged(stage, length), self.iconst(0));
-        self.brif(failed, (not_sent, Vec::new()), (put, vec![zero]));
+        self.brif(failed, (not_sent, Values::new()), (put, values![zero]));
         self.current = not_sent;
         self.release_stage(stage);
-        self.jump(direct, Vec::new());
+        self.jump(direct, Values::new());
         self.current = put;
         self.put_on_stage(record, size, stage, end);
         self.release_stage(stage);
-        self.jump(after, Vec::new());
+        self.jump(after, Values::new());
         self.current = direct;
     }
 
@@ -55,12 +55,12 @@ impl Expander<'_> {
         let length = self.load(8, stage, Stage::LENGTH);
         let (staged, send) = (self.block_after(), self.block_after());
         let (done, not_sent) = (self.block_after(), self.cold_block());
-        self.brif(length, (staged, Vec::new()), (done, Vec::new()));
+        self.brif(length, (staged, Values::new()), (done, Values::new()));
         self.current = staged;
-        self.branch_if_within(length, Stage::ROOM, (send, Vec::new()), done);
+        self.branch_if_within(length, Stage::ROOM, (send, Values::new()), done);
         self.current = send;
         let failed = self.send_staged(stage, length);
-        self.brif(failed, (not_sent, Vec::new()), (done, Vec::new()));
+        self.brif(failed, (not_sent, Values::new()), (done, Values::new()));
         self.current = not_sent;
         self.release_stage(stage);
         self.effect(InstData::Leave { goes_on: false });
@@ -69,7 +69,7 @@ impl Expander<'_> {
         self.store_at(stage, Stage::LENGTH, zero);
         self.store_at(stage, Stage::ARMED, arm);
         self.release_stage(stage);
-        self.jump(nothing, Vec::new());
+        self.jump(nothing, Values::new());
         self.current = nothing;
     }
 
@@ -80,9 +80,9 @@ impl Expander<'_> {
         self.store(4, zero, key);
         let map = self.push(InstData::MapAddr { map: MapAddrOf::Stage }, Type::Ptr);
         let key = self.address(key);
-        let stage = self.call(Helper::MapLookupElem, vec![map, key], Type::Ptr);
+        let stage = self.call(Helper::MapLookupElem, values![map, key], Type::Ptr);
         let found = self.block_after();
-        self.branch_on_pointer(stage, (found, Vec::new()), (absent, Vec::new()));
+        self.branch_on_pointer(stage, (found, Values::new()), (absent, Values::new()));
         self.current = found;
         stage
     }
@@ -92,7 +92,7 @@ impl Expander<'_> {
         let one = self.iconst(1);
         let others = self.push(InstData::FetchAdd { value: one, base: stage, offset: Stage::TAKEN as i16 }, Type::I64);
         let (taken, free) = (self.cold_block(), self.block_after());
-        self.brif(others, (taken, Vec::new()), (free, Vec::new()));
+        self.brif(others, (taken, Values::new()), (free, Values::new()));
         self.current = taken;
         self.release_stage(stage);
         busy(self);
@@ -131,9 +131,9 @@ impl Expander<'_> {
         self.effect(InstData::Store { bytes: 8, value, base, offset: offset as i16 });
     }
 
-    fn branch_if_within(&mut self, value: Value, most: u32, then: (Block, Vec<Value>), otherwise: Block) {
+    fn branch_if_within(&mut self, value: Value, most: u32, then: (Block, Values), otherwise: Block) {
         let most = self.iconst(most.into());
         let within = self.push(InstData::Icmp { op: CmpOp::Ule, args: [value, most] }, Type::I64);
-        self.brif(within, then, (otherwise, Vec::new()));
+        self.brif(within, then, (otherwise, Values::new()));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Expander, Place};
 use crate::catalog::helpers::Helper;
-use crate::ir::{BinaryOp, CmpOp, Inst, InstData, Type, Value};
+use crate::ir::{BinaryOp, CmpOp, Inst, InstData, Type, Value, Values, values};
 
 /// Bytes of a word.
 const WORD: u32 = 8;
@@ -15,7 +15,7 @@ impl Expander<'_> {
         let scratch = self.tables.bss.scratch(len + 1);
         let copy = self.push(InstData::CounterAddr { offset: scratch }, Type::Ptr);
         let (size, from) = (self.iconst((len + 1).into()), self.address(place));
-        let copied = self.call(Helper::ProbeReadKernelStr, vec![copy, size, from], Type::I64);
+        let copied = self.call(Helper::ProbeReadKernelStr, values![copy, size, from], Type::I64);
         let args = [copied, self.iconst(1)];
         self.become_here(inst, InstData::Binary { op: BinaryOp::Sub, args });
     }
@@ -34,12 +34,12 @@ impl Expander<'_> {
         let byte = self.func.append_param(after, Type::I64);
         let (end, none) = (self.iconst(len.into()), self.iconst(0));
         let is_inside = self.push(InstData::Icmp { op: CmpOp::Ult, args: [index, end] }, Type::I64);
-        self.brif(is_inside, (inside, Vec::new()), (after, vec![none]));
+        self.brif(is_inside, (inside, Values::new()), (after, values![none]));
         self.current = inside;
         let base = self.address(place);
         let base = self.push(InstData::PtrAdd { base, offset: index }, Type::Ptr);
         let found = self.push(InstData::Load { bytes: 1, signed: true, base, offset: 0 }, Type::I64);
-        self.jump(after, vec![found]);
+        self.jump(after, values![found]);
         self.func.layout.push(after);
         self.current = after;
         let result = self.result(inst);
@@ -59,11 +59,11 @@ impl Expander<'_> {
             let zero = self.iconst(0);
             let is_here = self.push(InstData::Icmp { op: CmpOp::Eq, args: [difference, zero] }, Type::I64);
             let (one, next) = (self.iconst(1), self.block_after());
-            self.brif(is_here, (after, vec![one]), (next, Vec::new()));
+            self.brif(is_here, (after, values![one]), (next, Values::new()));
             self.current = next;
         }
         let zero = self.iconst(0);
-        self.jump(after, vec![zero]);
+        self.jump(after, values![zero]);
         self.func.layout.push(after);
         self.current = after;
         let result = self.result(inst);
