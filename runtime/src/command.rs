@@ -16,7 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Gid, Uid, User};
 
 use crate::session::Until;
@@ -109,10 +109,12 @@ impl Command {
                 thread::sleep(Duration::from_millis(2));
             }
         }
+        // Its name is of no more use.
+        let _ = waitpid(self.0.borrow().child.pid(), Some(WaitPidFlag::WNOHANG));
         code
     }
 
-    /// Leaves the process where it is, so that it still has its name, to be reaped at our own end.
+    /// Leaves the process where it is, so that it still has its name, until [`Command::end`].
     fn try_wait(&self) -> Option<i32> {
         let mut state = self.0.borrow_mut();
         if state.code.is_none() {
