@@ -59,9 +59,10 @@ impl Command {
         let bad = |message: String| NotRun { message, code: 2 };
         let words = shell_words::split(text).map_err(|error| bad(format!("the command `{text}`: {error}")))?;
         let Some(name) = words.first() else { return Err(bad("the command is empty".into())) };
+        let args = words.iter().map(|word| c_string(word.into())).collect::<Result<_, _>>()?;
         let image = Image {
             program: c_string(find(name)?.into_os_string())?,
-            args: words.iter().map(|word| c_string(word.into())).collect::<Result<_, _>>()?,
+            args,
             is_silent,
             env: environment().into_iter().map(c_string).collect::<Result<_, _>>()?,
             user: caller().map(|(uid, gid, user)| Identity {
