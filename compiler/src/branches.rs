@@ -2,7 +2,9 @@
 //!
 //! - Blocks that only jump on are skipped by those who jump to them.
 //! - What nobody reaches any more is left out; the kernel refuses instructions that it cannot reach.
-//! - Blocks that end alike share the end, which saves instructions and costs no jump.
+//! - Blocks that end alike share the end, which saves instructions and costs no jump. But those that
+//!   enter a loop and those that go back in it share none: kernels before 6.8 let a program go back by
+//!   a jump only, and the shared end may stand right before the loop.
 
 use std::collections::HashMap;
 
@@ -18,8 +20,15 @@ const MAX_COMPARED: usize = 64;
 pub fn tidy(bodies: &mut Vec<Body>, layout: &[VBlock]) -> Vec<VBlock> {
     skip_empty_blocks(bodies);
     let mut layout = kept_blocks(bodies, layout);
-    share_ends(bodies, &mut layout);
+    let mut goes_back = (0..).zip(&*bodies).map(|(index, body)| goes_back(index, body)).collect();
+    share_ends(bodies, &mut layout, &mut goes_back);
     layout
+}
+
+/// Whether the block of that number jumps to one that it can be reached from: numbers are in reverse
+/// post-order, and loops have one entry.
+fn goes_back(index: usize, body: &Body) -> bool {
+    matches!(body.exit, Exit::Jump(to) if to.index() <= index)
 }
 
 /// Turns what jumps to a block that only jumps on into a jump to that one's destination, and a
@@ -69,8 +78,8 @@ fn kept_blocks(bodies: &[Body], layout: &[VBlock]) -> Vec<VBlock> {
 
 /// Makes a block whose last instructions are those of an earlier one, and that jumps to the same
 /// place, jump to those instead; again, until there is none.
-fn share_ends(bodies: &mut Vec<Body>, layout: &mut Vec<VBlock>) {
-    while share_some_ends(bodies, layout) {
+fn share_ends(bodies: &mut Vec<Body>, layout: &mut Vec<VBlock>, goes_back: &mut Vec<bool>) {
+    while share_some_ends(bodies, layout, goes_back) {
         // What is left of a block may be nothing, and so may those that branch to it.
         skip_empty_blocks(bodies);
         *layout = kept_blocks(bodies, layout);
@@ -78,13 +87,13 @@ fn share_ends(bodies: &mut Vec<Body>, layout: &mut Vec<VBlock>) {
 }
 
 /// Goes through the blocks once; false when none could be shortened.
-fn share_some_ends(bodies: &mut Vec<Body>, layout: &mut Vec<VBlock>) -> bool {
-    let mut jumping_to: HashMap<VBlock, Vec<VBlock>> = HashMap::new();
+fn share_some_ends(bodies: &mut Vec<Body>, layout: &mut Vec<VBlock>, goes_back: &mut Vec<bool>) -> bool {
+    let mut jumping_to: HashMap<(VBlock, bool), Vec<VBlock>> = HashMap::new();
     let mut behind: HashMap<VBlock, VBlock> = HashMap::new();
     let mut is_shortened = false;
     for (at, &block) in layout.iter().enumerate() {
         let Exit::Jump(to) = bodies[block.index()].exit else { continue };
-        let earlier = jumping_to.entry(to).or_default();
+        let earlier = jumping_to.entry((to, goes_back[block.index()])).or_default();
         let is_next = layout.get(at + 1) == Some(&to);
         let Some((keeper, length)) = longest_common_end(bodies, earlier, block).filter(|_| !is_next) else {
             earlier.push(block);
@@ -92,6 +101,7 @@ fn share_some_ends(bodies: &mut Vec<Body>, layout: &mut Vec<VBlock>) -> bool {
         };
         let end = cut_end(bodies, earlier[keeper], length);
         if end != earlier[keeper] {
+            goes_back.push(goes_back[block.index()]);
             behind.insert(earlier[keeper], end);
             earlier[keeper] = end;
         }
@@ -216,6 +226,18 @@ mod tests {
             body(&[set(2)], Exit::Jump(VBlock(2))),
         ];
         assert_eq!(tidied(bodies), (vec![0, 1, 3, 5], vec![1, 0, 2, 1]));
+    }
+
+    #[test]
+    fn who_enters_a_loop_shares_nothing_with_who_goes_back() {
+        let bodies = vec![
+            body(&[set(1)], branch(1, 2)),
+            body(&[set(5), set(7)], Exit::Jump(VBlock(2))),
+            body(&[set(9)], branch(3, 4)),
+            body(&[set(6), set(7)], Exit::Jump(VBlock(2))),
+            body(&[], Exit::Return(0)),
+        ];
+        assert_eq!(tidied(bodies), (vec![0, 1, 2, 3, 4], vec![1, 2, 1, 2, 0]));
     }
 
     #[test]

@@ -433,6 +433,8 @@ pub enum Action {
     },
     /// Print the fields by a format.
     Printf(Format),
+    /// Print the one field: by this format where data is text.
+    PrintValue(Format),
     /// End the session; the exit code is the first field.
     Exit,
     /// Remove all entries of a map.

@@ -12,16 +12,19 @@ struct Upstream;
 
 impl KernelInfo for Upstream {
     fn tracepoint(&self, _: &str, name: &str) -> Result<TracepointFormat, Unavailable> {
+        let (field, offset) = match name {
+            "sched_process_free" | "sched_process_exit" => ("pid", 24),
+            "sched_process_fork" => ("child_pid", 44),
+            _ => return Err(Unavailable::NotFound),
+        };
+        let kind = FieldKind::Int { bytes: 4, signed: true };
         let comm = TracepointField { name: "comm".into(), offset: 8, kind: FieldKind::CharArray { len: 16 } };
-        let pid = TracepointField { name: "pid".into(), offset: 24, kind: FieldKind::Int { bytes: 4, signed: true } };
-        match name {
-            "sched_process_free" => Ok(TracepointFormat { fields: vec![comm, pid], source: FormatSource::BuiltIn }),
-            _ => Err(Unavailable::NotFound),
-        }
+        let fields = vec![comm, TracepointField { name: field.into(), offset, kind }];
+        Ok(TracepointFormat { fields, source: FormatSource::BuiltIn })
     }
 
     fn tracepoints(&self) -> Vec<(String, String)> {
-        vec![("sched".into(), "sched_process_free".into())]
+        ["fork", "exit", "free"].map(|end| ("sched".into(), format!("sched_process_{end}"))).into()
     }
 
     fn function(&self, _: &str) -> Result<Signature, Unavailable> {

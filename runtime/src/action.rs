@@ -57,7 +57,9 @@ impl<'a> Actor<'a> {
         // The orderer gives only indices of layouts that exist.
         let Some(RecordLayout { action, fields, .. }) = self.manifest.records.get(layout) else { return Ok(()) };
         match action {
-            Action::Emit { .. } | Action::Printf(_) | Action::Time(_) => self.report(layout, bytes),
+            Action::Emit { .. } | Action::Printf(_) | Action::PrintValue(_) | Action::Time(_) => {
+                self.report(layout, bytes)
+            }
             Action::Complain { .. } => Ok(self.sink.record(layout, bytes)?),
             Action::Exit => {
                 let code = fields.first().and_then(|field| integer_at(bytes, &field.place));

@@ -9,7 +9,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use aya::maps::{MapData, MapError};
 use aya_obj::btf::BtfFeatures;
-use aya_obj::generated::{bpf_attach_type, bpf_prog_type};
+use aya_obj::generated::{BPF_F_MMAPABLE, bpf_attach_type, bpf_prog_type};
+use aya_obj::maps::Map;
 use aya_obj::{Function, Object};
 use pfscript_compiler::Artifact;
 use pfscript_compiler::manifest::{
@@ -21,6 +22,15 @@ use crate::failure::{Failure, PassedOver, Reason, Rejection};
 use crate::kernel::Kernel;
 use crate::sys::bpf::{self, DebugInfo, ProgramImage};
 use crate::sys::{Call, Refused};
+
+/// The map as it is made: the counters so that they can be read as memory.
+fn mappable(symbol: &str, map: &Map) -> Map {
+    let mut map = map.clone();
+    if let (COUNTERS_SECTION, Map::Legacy(counters)) = (symbol, &mut map) {
+        counters.def.map_flags |= BPF_F_MMAPABLE;
+    }
+    map
+}
 
 /// Bytes of verifier log asked for when a program was refused.
 const LOG_SIZE: usize = 1 << 20;
@@ -156,10 +166,11 @@ impl<'a> Loader<'a> {
     fn create_maps(&mut self) -> Result<(), Failure> {
         for (symbol, map) in &self.object.maps {
             let btf = self.btf.as_ref().map(AsFd::as_fd);
-            let data = MapData::create(map.clone(), symbol, btf).map_err(|error| match aya::util::nr_cpus() {
-                Err((path, error)) => Failure::Cpus { path, error },
-                Ok(_) => Failure::Map { symbol: symbol.clone(), reason: map_reason(&error) },
-            })?;
+            let data =
+                MapData::create(mappable(symbol, map), symbol, btf).map_err(|error| match aya::util::nr_cpus() {
+                    Err((path, error)) => Failure::Cpus { path, error },
+                    Ok(_) => Failure::Map { symbol: symbol.clone(), reason: map_reason(&error) },
+                })?;
             self.maps.insert(symbol.clone(), data);
         }
         Ok(())

@@ -32,8 +32,9 @@ use crate::failure::{Failure, PassedOver};
 use crate::kernel::Kernel;
 use crate::load::{LoadedProgram, LoadedTarget, Loader};
 use crate::sink::Sink;
+use crate::sys;
 use crate::sys::map::RawMap;
-use crate::sys::{self, Refused};
+use crate::sys::memory::MappedWords;
 
 /// Something to wait for, with the exit code that it gives.
 pub type Until = Pin<Box<dyn Future<Output = i32>>>;
@@ -103,7 +104,7 @@ struct Session<'a> {
     /// Programs that were attached, kept to ask how they fared.
     attached: Vec<LoadedProgram<'a>>,
     links: Vec<Link>,
-    counters: Option<Counters<'a>>,
+    counters: Option<Counters>,
     events_left: Option<u64>,
     /// They wake the loop.
     signals: [Signal; 2],
@@ -111,30 +112,34 @@ struct Session<'a> {
     is_interrupted: Arc<AtomicBool>,
 }
 
-/// The object's `.bss` in the kernel, and a place to read it to.
-struct Counters<'a> {
-    map: RawMap<'a>,
+/// The object's `.bss`, seen as memory, and a place to copy it to.
+struct Counters {
+    memory: MappedWords,
     bytes: Vec<u8>,
 }
 
-impl<'a> Counters<'a> {
-    fn of(map: &'a MapData) -> Result<Self, Failure> {
-        let map = RawMap::of(map).map_err(io::Error::other)?;
-        Ok(Self { map, bytes: vec![0; map.value_size()] })
+impl Counters {
+    fn of(map: &MapData) -> Result<Self, Failure> {
+        let len = RawMap::of(map).map_err(io::Error::other)?.value_size();
+        let memory = MappedWords::new(map.fd().as_fd(), len);
+        let memory =
+            memory.map_err(|refused| Failure::Map { symbol: COUNTERS_SECTION.into(), reason: refused.into() })?;
+        Ok(Self { memory, bytes: vec![0; len] })
     }
 
-    /// The present bytes; none when the kernel refuses, which it has no reason to.
-    fn read(&mut self) -> Option<&[u8]> {
-        let found = self.map.lookup(&0_u32.to_ne_bytes(), &mut self.bytes);
-        found.is_ok_and(|found| found).then_some(self.bytes.as_slice())
-    }
-
-    /// Sets the `u64` at `offset`; before anything counts, since all other bytes are written too.
-    fn write(&mut self, offset: usize, value: u64) -> Result<(), Refused> {
-        if let Some(room) = self.bytes.get_mut(offset..offset + 8) {
-            room.copy_from_slice(&value.to_le_bytes());
+    /// The present bytes.
+    fn read(&mut self) -> &[u8] {
+        for (bytes, word) in self.bytes.chunks_exact_mut(8).zip(self.memory.words()) {
+            bytes.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
         }
-        self.map.update(&0_u32.to_ne_bytes(), &self.bytes)
+        &self.bytes
+    }
+
+    /// Sets the `u64` at `offset`.
+    fn write(&self, offset: usize, value: u64) {
+        if let Some(word) = self.memory.words().get(offset / 8) {
+            word.store(value, Ordering::Relaxed);
+        }
     }
 }
 
@@ -194,7 +199,7 @@ impl<'a> Session<'a> {
         for note in self.loader.notes() {
             self.sink.note(note);
         }
-        self.write_start_time()?;
+        self.write_start_time();
         if self.events_left == Some(0) {
             return Ok(ControlFlow::Break(Ending::Script(0)));
         }
@@ -242,11 +247,10 @@ impl<'a> Session<'a> {
     }
 
     /// Tells the programs when tracing started, for `elapsed`.
-    fn write_start_time(&mut self) -> Result<(), Failure> {
-        let Some(offset) = self.artifact.manifest.start_time_offset else { return Ok(()) };
-        let Some(counters) = &mut self.counters else { return Ok(()) };
-        let written = counters.write(offset as usize, sys::monotonic_now());
-        written.map_err(|refused| Failure::Map { symbol: COUNTERS_SECTION.into(), reason: refused.into() })
+    fn write_start_time(&self) {
+        if let (Some(offset), Some(counters)) = (self.artifact.manifest.start_time_offset, &self.counters) {
+            counters.write(offset as usize, sys::monotonic_now());
+        }
     }
 
     /// Looks into the buffers until something ends the session.
@@ -317,9 +321,9 @@ impl<'a> Session<'a> {
         }
         self.losses.dropped_by_buffers(dropped);
         if self.losses.has_counters()
-            && let Some(bss) = self.counters.as_mut().and_then(Counters::read)
+            && let Some(counters) = &mut self.counters
         {
-            self.losses.read_counters(bss);
+            self.losses.read_counters(counters.read());
         }
     }
 

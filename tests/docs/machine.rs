@@ -1,7 +1,8 @@
 //! The machine that a document's reader sits at: a folder with the repository's files in it, `sudo`,
 //! `pfscript` as installed and as built, and something that makes page faults.
 //!
-//! What traces until Ctrl-C gets it after [`A_WHILE`], as if the reader had seen enough.
+//! What traces until Ctrl-C gets it after [`A_WHILE`], as if the reader had seen enough; then there is a
+//! minute to name all stacks, of which a busy machine has many.
 
 use std::env;
 use std::fs;
@@ -96,7 +97,7 @@ fn furnish(folder: &Path) -> std::io::Result<()> {
         symlink(root.join(name), folder.join(name))?;
     }
     let traced = format!(
-        "exec timeout --foreground --signal=INT --preserve-status --kill-after=10 {A_WHILE} {} \"$@\"",
+        "exec timeout --foreground --signal=INT --preserve-status --kill-after=60 {A_WHILE} {} \"$@\"",
         env!("CARGO_BIN_EXE_pfscript")
     );
     command(&folder.join("bin/pfscript"), &traced)?;

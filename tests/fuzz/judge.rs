@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use pfscript::attach;
 use pfscript::failure::Failure;
 use pfscript::kernel::Kernel;
 use pfscript::load::Loader;
@@ -51,35 +52,36 @@ pub fn judge(text: &str, kernel: &Kernel) -> Verdict {
         Err(verdict) => return verdict,
     };
     let programs = artifact.manifest.targets.iter().flat_map(|target| &target.alternatives);
-    let targets: Vec<Target> = programs.map(loadable).collect();
+    let all = programs.clone().count();
+    let targets: Vec<Target> = programs.filter_map(|program| loadable(program, kernel)).collect();
     let loader = match Loader::new(&artifact, kernel) {
         Ok(loader) => loader,
         Err(failure) => return Verdict::Rejected(explain(&failure)),
     };
-    let mut left = 0;
     for target in &targets {
-        match loader.load_target(target, Vec::new()) {
-            Ok(_) => {}
-            Err(Failure::NothingToAttach { .. }) if needs_trampoline(target) => left += 1,
-            Err(failure) => return Verdict::Rejected(explain(&failure)),
+        if let Err(failure) = loader.load_target(target, Vec::new()) {
+            return Verdict::Rejected(explain(&failure));
         }
     }
-    Verdict::Loads { loaded: targets.len() - left, left }
+    Verdict::Loads { loaded: targets.len(), left: all - targets.len() }
 }
 
-fn needs_trampoline(target: &Target) -> bool {
-    target.alternatives.iter().all(|program| matches!(program.attach, AttachSpec::Fentry { .. }))
-}
-
-/// The program as one that any kernel takes: kprobes are loaded as uprobes, which the verifier
-/// treats alike, and these at some address in a file that every machine has.
-fn loadable(program: &Program) -> Target {
+/// The program as one that this kernel takes: where there are no kprobes they are loaded as uprobes,
+/// which the verifier treats alike; uprobes at a place that every machine has; what needs a BPF
+/// trampoline only where there are any.
+fn loadable(program: &Program, kernel: &Kernel) -> Option<Target> {
     let mut program = program.clone();
-    if let AttachSpec::Kprobe { ret, .. } | AttachSpec::Uprobe { ret, .. } = program.attach {
-        program.attach = AttachSpec::Uprobe { path: "/bin/sh".into(), function: String::new(), offset: 4096, ret };
+    let offered = attach::prerequisite(&program.attach, kernel).is_ok();
+    match &program.attach {
+        AttachSpec::Fentry { .. } if !offered => return None,
+        AttachSpec::Kprobe { ret, .. } | AttachSpec::Uprobe { ret, .. } if !offered => {
+            let ret = *ret;
+            program.attach = AttachSpec::Uprobe { path: "/bin/sh".into(), function: String::new(), offset: 4096, ret };
+        }
+        _ => {}
     }
     let span = program.span;
-    Target { alternatives: vec![program], span }
+    Some(Target { alternatives: vec![program], span })
 }
 
 /// Why something was not loaded, with the end of the verifier's log.

@@ -152,6 +152,7 @@ fn symbol_trials() -> Vec<Trial> {
         live("symbols/kernel_stack", symbols::kernel_stack),
         live("symbols/kept_stacks", symbols::kept_stacks),
         live("symbols/lengths_and_elements", symbols::lengths_and_elements),
+        live("symbols/mode_and_user", symbols::mode_and_user),
         live("symbols/user_symbol", symbols::user_symbol),
         live("symbols/kernel_types", symbols::kernel_types),
         live("symbols/moments", symbols::moments),

@@ -117,6 +117,17 @@ pub fn lengths_and_elements() -> Result<(), Failed> {
     }
 }
 
+/// What a program touches by itself it touches in user mode; and the user has a name.
+pub fn mode_and_user() -> Result<(), Failed> {
+    let (finished, _) = traced(r#"software:page-faults:1 /comm == "page_fault_gen"/ { @[usermode, username]++; }"#)?;
+    let user = String::from_utf8(std::process::Command::new("id").arg("-un").output()?.stdout)?;
+    let count = finished.stdout.split_once(&format!("@[1, {}]: ", user.trim())).map_or("", |(_, rest)| rest);
+    match count.lines().next().unwrap_or_default().parse::<u64>() {
+        Ok(2000..) => Ok(()),
+        _ => Err(format!("not 2000 faults in user mode:\n{}", finished.stdout).into()),
+    }
+}
+
 /// Arguments of raw tracepoints, and what they point to, are found through the kernel's types.
 pub fn kernel_types() -> Result<(), Failed> {
     let script = r#"rawtracepoint:sched_process_exit /comm == "page_fault_gen"/ {

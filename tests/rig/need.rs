@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use libtest_mimic::{Completion, Failed, Trial};
 
 /// Something that a machine may lack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Need {
     /// Effective user 0, which tracing needs.
     Root,
@@ -16,6 +16,8 @@ pub enum Need {
     Tracefs,
     /// A command in `PATH`, and the Debian package that has it.
     Command(&'static str, &'static str),
+    /// Anything else: what finds out what is missing, and what to do about it.
+    Other(fn() -> Option<String>),
 }
 
 impl Need {
@@ -30,6 +32,7 @@ impl Need {
             Self::Command(name, package) if command_path(name).is_none() => {
                 Some(format!("needs {name}: apt-get install {package}"))
             }
+            Self::Other(missing) => missing(),
             _ => None,
         }
     }

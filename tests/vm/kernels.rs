@@ -9,6 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::rig::need;
+
 /// One row of the matrix.
 #[derive(Clone, Copy, Debug)]
 pub struct Kernel {
@@ -27,6 +29,16 @@ pub const KERNELS: &[Kernel] = &[
     Kernel { name: "7", suite: "sid", package: "linux-binary-7.*-cloud-amd64" },
 ];
 
+/// What to do where no package manager that is known here can fetch what is not in the cache.
+pub fn missing() -> Option<String> {
+    let cache = cache_folder().ok()?;
+    let absent = |kernel: &&Kernel| !cache.join(kernel.name).join("vmlinuz").is_file();
+    let by_hand: Vec<_> =
+        KERNELS.iter().filter(absent).map(|kernel| kernel.by_hand(&cache.join(kernel.name))).collect();
+    let has_apt = need::command_path("apt-get").is_some();
+    (!has_apt && !by_hand.is_empty()).then(|| format!("needs kernels, and there is no apt: {}", by_hand.join("; ")))
+}
+
 impl Kernel {
     /// The kernel's image in the cache, fetched now if it is not there yet.
     ///
@@ -42,13 +54,12 @@ impl Kernel {
     }
 
     fn advice(&self, folder: &Path, why: &str) -> String {
-        format!(
-            "no kernel {}: {why}\n(on a machine without apt, put any {}.x kernel with BTF, kprobes and a serial \
-             console at {}/vmlinuz)",
-            self.name,
-            self.name,
-            folder.display()
-        )
+        format!("no kernel {}: {why}\n{}", self.name, self.by_hand(folder))
+    }
+
+    fn by_hand(&self, folder: &Path) -> String {
+        let (name, folder) = (self.name, folder.display());
+        format!("put a {name}.x kernel with BTF, kprobes and a serial console at {folder}/vmlinuz")
     }
 
     fn fetch(&self, folder: &Path) -> Result<(), String> {

@@ -2,23 +2,24 @@
 
 use pfscript_grammar::{Diagnostic, Span, ast};
 
-use super::maps::{Value, lhist_steps};
+use super::maps::Value;
 use super::program::{Element, Expr, ExprKind, Stmt, StmtKind};
 use super::types::{BOOL, INT64, Type, UINT64};
 use super::{Checked, Checker};
 use crate::catalog::builtins::Source;
-use crate::catalog::functions::{self, Aggregation, FUNCTIONS, FunctionKind, FunctionRow};
+use crate::catalog::functions::{self, FUNCTIONS, FunctionKind, FunctionRow};
 use crate::catalog::helpers::Helper;
 use crate::catalog::{absent, codes, nearest};
-use crate::format;
 use crate::kernel::Unavailable;
-use crate::manifest::{Action, Format, FormatPiece, MapRef, MapValue};
-
-/// The most buckets of a linear histogram.
-const MAX_BUCKETS: u64 = 1000;
+use crate::manifest::{Action, Format, FormatPiece, MapRef};
 
 impl Checker<'_> {
-    fn function(&mut self, callee: &ast::Ident, args: &[ast::Arg], span: Span) -> Checked<&'static FunctionRow> {
+    pub(super) fn function(
+        &mut self,
+        callee: &ast::Ident,
+        args: &[ast::Arg],
+        span: Span,
+    ) -> Checked<&'static FunctionRow> {
         let Some(row) = functions::find(&callee.name) else { return self.unknown_function(callee) };
         let (least, most) = row.arity;
         if (least..=most).contains(&args.len()) {
@@ -134,7 +135,7 @@ impl Checker<'_> {
         Ok(Expr { kind: ExprKind::MapFind { element, ty, var, is_new: known.is_none() }, ty: BOOL, span })
     }
 
-    fn whole_map(&mut self, row: &FunctionRow, arg: &ast::Arg) -> Checked<MapRef> {
+    pub(super) fn whole_map(&mut self, row: &FunctionRow, arg: &ast::Arg) -> Checked<MapRef> {
         match &arg.value.kind {
             ast::ExprKind::Map(element) if element.keys.is_empty() => Ok(self.map_named(&element.map)),
             _ => {
@@ -296,111 +297,11 @@ impl Checker<'_> {
         Ok(Expr { kind: ExprKind::Read(Source::Helper(helper)), ty: UINT64, span })
     }
 
-    /// `print(value)` is a `printf` of its own making.
-    fn print_value(&mut self, value: &ast::Expr, span: Span) -> Checked<StmtKind> {
-        let value = self.data_expr(value)?;
-        let format = if value.ty.is_int() { "%d\n" } else { "%s\n" };
-        let format = format::parse(format).expect("a good format");
-        Ok(self.record(Action::Printf(format), vec![(String::new(), value)], span))
-    }
-
-    /// `print(@m[k])`: what it holds now, or, of an aggregation, when user space looks.
-    fn print_element(&mut self, element: &ast::MapElement, span: Span) -> Checked<StmtKind> {
-        let element = self.element(element)?;
-        let map = element.map;
-        let key = Type::Tuple(self.maps.key(map).unwrap_or_default().to_vec());
-        let mut fields = vec![("key".to_owned(), Expr { kind: ExprKind::MapKey(element.clone()), ty: key, span })];
-        match self.maps.value(map).cloned() {
-            None if self.is_settled => return self.never_written(map, span),
-            None => return Err(super::Reported),
-            Some(Value::Aggregate(_)) => {}
-            Some(Value::Data(ty)) => {
-                fields.push(("value".to_owned(), Expr { kind: ExprKind::MapLoad(element), ty, span }));
-            }
-        }
-        Ok(self.record(Action::PrintElement(map), fields, span))
-    }
-
-    fn print(&mut self, row: &FunctionRow, args: &[ast::Arg], span: Span) -> Checked<StmtKind> {
-        match &args[0].value.kind {
-            ast::ExprKind::Map(element) if element.keys.is_empty() => {}
-            ast::ExprKind::Map(element) if args.len() == 1 => return self.print_element(element, span),
-            _ if args.len() == 1 => return self.print_value(&args[0].value, span),
-            _ => {}
-        }
-        let map = self.whole_map(row, &args[0])?;
-        let mut fields = Vec::new();
-        for (arg, name) in args[1..].iter().zip(["top", "div"]) {
-            fields.push((name.to_owned(), self.int_expr(&arg.value)?));
-        }
-        Ok(self.record(Action::PrintMap(map), fields, span))
-    }
-
     fn exit(&mut self, args: &[ast::Arg], span: Span) -> Checked<StmtKind> {
         let code = match args.first() {
             Some(code) => self.int_expr(&code.value)?,
             None => super::expr::int(0, INT64, span),
         };
         Ok(self.record(Action::Exit, vec![("code".to_owned(), code)], span))
-    }
-
-    /// `@m[k] = count()` and its kind; none when the call is not an aggregation.
-    pub(super) fn aggregate(
-        &mut self,
-        element: &ast::MapElement,
-        callee: &ast::Ident,
-        args: &[ast::Arg],
-        span: Span,
-    ) -> Checked<Option<StmtKind>> {
-        let Some(FunctionRow { kind: FunctionKind::Aggregate(aggregation), .. }) = functions::find(&callee.name) else {
-            return Ok(None);
-        };
-        self.function(callee, args, span)?;
-        let value = match args.first() {
-            Some(value) => self.int_expr(&value.value),
-            None => Ok(super::expr::int(1, INT64, span)),
-        };
-        if value.is_err() && !self.is_settled {
-            // It may be the map itself that the value is not known for.
-            let supposed = self.aggregation(*aggregation, &INT64, args, span)?;
-            self.suppose_value(element, supposed);
-        }
-        let value = match value {
-            Ok(value) => value,
-            // The place may have its errors too, and tell what the value is not known for.
-            Err(reported) => return self.element(element).and(Err(reported)),
-        };
-        let map_value = self.aggregation(*aggregation, &value.ty, args, span)?;
-        // Before the key, which may hold an element of this very map.
-        let map = self.map_named(&element.map);
-        self.learn_value(map, Value::Aggregate(map_value), span)?;
-        let element = self.element(element)?;
-        Ok(Some(StmtKind::Aggregate { element, value }))
-    }
-
-    fn aggregation(&mut self, aggregation: Aggregation, ty: &Type, args: &[ast::Arg], span: Span) -> Checked<MapValue> {
-        let signed = !ty.is_uint64();
-        Ok(match aggregation {
-            Aggregation::Count => MapValue::Count,
-            Aggregation::Sum => MapValue::Sum { signed },
-            Aggregation::Min => MapValue::Min { signed },
-            Aggregation::Max => MapValue::Max { signed },
-            Aggregation::Avg => MapValue::Avg { signed },
-            Aggregation::Stats => MapValue::Stats { signed },
-            Aggregation::Hist => MapValue::Hist,
-            Aggregation::Lhist => {
-                let min = self.constant_expr(&args[1].value, "the lower end")?;
-                let max = self.constant_expr(&args[2].value, "the upper end")?;
-                let step = self.positive_constant(&args[3].value, "the step of lhist")?;
-                if min >= max {
-                    return self.error(codes::NOT_POSITIVE, span, format!("the range {min} to {max} is empty"));
-                }
-                if lhist_steps(min, max, step) > MAX_BUCKETS {
-                    let message = format!("a linear histogram has at most {MAX_BUCKETS} buckets");
-                    return self.error(codes::TOO_LONG, span, message);
-                }
-                MapValue::Lhist { min, max, step }
-            }
-        })
     }
 }

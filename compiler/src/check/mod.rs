@@ -5,6 +5,7 @@
 //! again until no map's shape changes, and once more to produce the program and the errors. A
 //! shape only ever grows ([`Type::join`]), which ends the repetition.
 
+mod aggregate;
 mod attach_point;
 mod call;
 mod constant;

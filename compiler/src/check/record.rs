@@ -2,10 +2,12 @@
 
 use pfscript_grammar::{Diagnostic, Span, ast};
 
+use super::maps::Value;
 use super::program::{Expr, ExprKind, StmtKind};
 use super::types::Type;
 use super::{Checked, Checker};
 use crate::catalog::codes;
+use crate::catalog::functions::FunctionRow;
 use crate::format;
 use crate::manifest::{
     Action, Constant, ConversionKind, FieldPlace, Format, FormatPiece, RecordField, RecordHeader, RecordLayout,
@@ -116,6 +118,47 @@ impl Checker<'_> {
         let message = format!("{rule}, this is {}", super::describe(&value.ty));
         let diagnostic = Diagnostic::error(codes::FORMAT, value.span, message);
         Err(self.note(diagnostic.help(help)))
+    }
+
+    /// `print(value)`: as text a `printf` of its own making.
+    fn print_value(&mut self, value: &ast::Expr, span: Span) -> Checked<StmtKind> {
+        let value = self.data_expr(value)?;
+        let format = if value.ty.is_int() { "%d\n" } else { "%s\n" };
+        let format = format::parse(format).expect("a good format");
+        Ok(self.record(Action::PrintValue(format), vec![(String::new(), value)], span))
+    }
+
+    /// `print(@m[k])`: what it holds now, or, of an aggregation, when user space looks.
+    fn print_element(&mut self, element: &ast::MapElement, span: Span) -> Checked<StmtKind> {
+        let element = self.element(element)?;
+        let map = element.map;
+        let key = Type::Tuple(self.maps.key(map).unwrap_or_default().to_vec());
+        let mut fields = vec![("key".to_owned(), Expr { kind: ExprKind::MapKey(element.clone()), ty: key, span })];
+        match self.maps.value(map).cloned() {
+            None if self.is_settled => return self.never_written(map, span),
+            None => return Err(super::Reported),
+            Some(Value::Aggregate(_)) => {}
+            Some(Value::Data(ty)) => {
+                fields.push(("value".to_owned(), Expr { kind: ExprKind::MapLoad(element), ty, span }));
+            }
+        }
+        Ok(self.record(Action::PrintElement(map), fields, span))
+    }
+
+    /// `print(@m, top, div)`, `print(@m[k])`, `print(value)`
+    pub(super) fn print(&mut self, row: &FunctionRow, args: &[ast::Arg], span: Span) -> Checked<StmtKind> {
+        match &args[0].value.kind {
+            ast::ExprKind::Map(element) if element.keys.is_empty() => {}
+            ast::ExprKind::Map(element) if args.len() == 1 => return self.print_element(element, span),
+            _ if args.len() == 1 => return self.print_value(&args[0].value, span),
+            _ => {}
+        }
+        let map = self.whole_map(row, &args[0])?;
+        let mut fields = Vec::new();
+        for (arg, name) in args[1..].iter().zip(["top", "div"]) {
+            fields.push((name.to_owned(), self.int_expr(&arg.value)?));
+        }
+        Ok(self.record(Action::PrintMap(map), fields, span))
     }
 
     /// Lays out a record, or finds the one that the same call got for another attach point.

@@ -2,20 +2,10 @@
 
 use super::tuples::{ir_type_of_data, members};
 use super::{Lowering, Place};
-use crate::catalog::builtins::Source;
-use crate::catalog::helpers::Helper;
 use crate::check::program::{AddResult, Element, Expr, ExprKind, Var};
 use crate::check::types::Type;
 use crate::ir::function::Type as IrType;
-use crate::ir::inst::MapAddrOf;
-use crate::ir::{BinaryOp, Block, CmpOp, InstData, Value, Values, values};
-use crate::kernel::FieldKind;
-use crate::manifest::{CounterKind, DataType, MapRef, Member, StackShape};
-
-/// `BPF_F_USER_STACK` of `include/uapi/linux/bpf.h`.
-const USER_STACK: i64 = 1 << 8;
-/// `-EFAULT`: what `bpf_get_stackid` says where there is no stack.
-const NO_STACK: i64 = -14;
+use crate::ir::{BinaryOp, Block, CmpOp, InstData, Value};
 
 impl Lowering<'_> {
     /// The value of `expr`; of a call without a value the number 0.
@@ -141,158 +131,6 @@ impl Lowering<'_> {
                 let ty = &self.vars[var].ty;
                 let data = InstData::Tuple { members: members(ty).into(), parts: parts[..].into() };
                 self.builder.push(data, ir_type(ty))
-            }
-        }
-    }
-
-    fn read(&mut self, source: Source, ty: &Type) -> Value {
-        match source {
-            Source::Helper(helper) => self.builder.call(helper, Values::new()),
-            Source::HelperLow(helper) => {
-                let whole = self.builder.call(helper, Values::new());
-                self.builder.push(InstData::Extend { signed: false, bytes: 4, arg: whole }, IrType::I64)
-            }
-            Source::HelperHigh(helper) => {
-                let whole = self.builder.call(helper, Values::new());
-                let half = self.builder.iconst(32);
-                self.builder.binary(BinaryOp::Lshr, whole, half)
-            }
-            Source::Comm => self.builder.push(InstData::Comm, ir_type(ty)),
-            Source::Elapsed => self.elapsed(),
-            Source::RecordTime => self.builder.call(Helper::KtimeGetNs, Values::new()),
-            Source::Stack { user } => {
-                let Type::Stack { shape, .. } = *ty else { unreachable!("a stack has the type of one") };
-                let number = self.stack(user, shape);
-                if user { self.of_process(number) } else { number }
-            }
-            Source::ContextPointer { offset } => {
-                let (base, offset) = (self.context(), self.builder.iconst(offset.into()));
-                let addr = self.builder.push(InstData::PtrAdd { base, offset }, IrType::Ptr);
-                let data = InstData::ReadInt { user: false, bytes: 8, signed: false, addr };
-                self.builder.push(data, IrType::I64)
-            }
-            Source::Context { offset, kind } => self.context_field(offset, kind, ty),
-        }
-    }
-
-    fn retired(&mut self, map: MapRef, offset: i16) -> Value {
-        let base = self.tally(map);
-        self.builder.push(InstData::Load { bytes: 8, signed: false, base, offset }, IrType::I64)
-    }
-
-    /// Where the tally of what was retired from a map lies.
-    pub(super) fn tally(&mut self, map: MapRef) -> Value {
-        let offset = self.tables.bss.tally(map);
-        self.builder.push(InstData::CounterAddr { offset }, IrType::Ptr)
-    }
-
-    fn elapsed(&mut self) -> Value {
-        let now = self.builder.call(Helper::KtimeGetNs, Values::new());
-        let offset = self.tables.bss.start_time();
-        let base = self.builder.push(InstData::CounterAddr { offset }, IrType::Ptr);
-        let start = self.builder.push(InstData::Load { bytes: 8, signed: false, base, offset: 0 }, IrType::I64);
-        self.builder.binary(BinaryOp::Sub, now, start)
-    }
-
-    /// The stack's number, and one: 0 is none, as in a map's element that nobody wrote.
-    fn stack(&mut self, user: bool, StackShape { depth, .. }: StackShape) -> Value {
-        self.tables.stack_depths.insert(depth);
-        let context = self.context();
-        let stacks = self.builder.push(InstData::MapAddr { map: MapAddrOf::Stacks { depth } }, IrType::Ptr);
-        let flags = self.builder.iconst(if user { USER_STACK } else { 0 });
-        let number = self.builder.call(Helper::GetStackid, values![context, stacks, flags]);
-        self.count_lost_stack(number);
-        self.binary_with(BinaryOp::Add, number, 1)
-    }
-
-    /// Counts a stack for which the map had no room, or that fell on the place of another. Where
-    /// there just is no stack, as of a process in a thread of the kernel, nothing is lost.
-    fn count_lost_stack(&mut self, number: Value) {
-        let [refused, lost, after] = [0; 3].map(|_| self.builder.create_block());
-        for block in [refused, lost] {
-            self.builder.func_mut().blocks[block].is_cold = true;
-        }
-        let zero = self.builder.iconst(0);
-        let is_refused = self.builder.icmp(CmpOp::Slt, number, zero);
-        self.builder.brif(is_refused, refused, after);
-        self.builder.seal(refused);
-        self.builder.switch_to(refused);
-        let none = self.builder.iconst(NO_STACK);
-        let is_none = self.builder.icmp(CmpOp::Eq, number, none);
-        self.builder.brif(is_none, after, lost);
-        self.builder.seal(lost);
-        self.builder.switch_to(lost);
-        let offset = self.tables.bss.counter(CounterKind::StacksLost);
-        let base = self.builder.push(InstData::CounterAddr { offset }, IrType::Ptr);
-        let one = self.builder.iconst(1);
-        self.builder.effect(InstData::AtomicAdd { value: one, base, offset: 0 });
-        self.builder.jump(after);
-        self.builder.seal(after);
-        self.builder.switch_to(after);
-    }
-
-    /// How many addresses the kernel copies of a stack, to where nobody looks; none where it refuses,
-    /// which is a negative number.
-    fn stack_len(&mut self, user: bool, depth: u32) -> Value {
-        let (context, bytes) = (self.context(), 8 * depth);
-        let offset = self.tables.bss.scratch(bytes);
-        let copy = self.builder.push(InstData::CounterAddr { offset }, IrType::Ptr);
-        let size = self.builder.iconst(bytes.into());
-        let flags = self.builder.iconst(if user { USER_STACK } else { 0 });
-        let copied = self.builder.call(Helper::GetStack, values![context, copy, size, flags]);
-        let sign = self.binary_with(BinaryOp::Ashr, copied, 63);
-        let no_sign = self.binary_with(BinaryOp::Xor, sign, -1);
-        let copied = self.builder.binary(BinaryOp::And, copied, no_sign);
-        self.binary_with(BinaryOp::Lshr, copied, 3)
-    }
-
-    /// An element of an array in the context. The kernel lets no program read there at a place that
-    /// is not known before, but a helper.
-    fn field_element(&mut self, offset: i16, (bytes, signed): (u8, bool), len: u32, index: Value) -> Value {
-        let element = self.builder.declare(IrType::I64);
-        let [inside, after] = [0; 2].map(|_| self.builder.create_block());
-        let (none, end) = (self.builder.iconst(0), self.builder.iconst(len.into()));
-        self.builder.define(element, none);
-        let is_inside = self.builder.icmp(CmpOp::Ult, index, end);
-        self.builder.brif(is_inside, inside, after);
-        self.builder.seal(inside);
-        self.builder.switch_to(inside);
-        let distance = self.binary_with(BinaryOp::Shl, index, i64::from(bytes.trailing_zeros()));
-        let distance = self.binary_with(BinaryOp::Add, distance, offset.into());
-        let base = self.context();
-        let addr = self.builder.push(InstData::PtrAdd { base, offset: distance }, IrType::Ptr);
-        let found = self.builder.push(InstData::ReadInt { user: false, bytes, signed, addr }, IrType::I64);
-        self.builder.define(element, found);
-        self.builder.jump(after);
-        self.builder.seal(after);
-        self.builder.switch_to(after);
-        self.builder.value_of(element)
-    }
-
-    /// An address or the number of a stack, and the process that it belongs to.
-    fn of_process(&mut self, value: Value) -> Value {
-        let ids = self.builder.call(Helper::GetCurrentPidTgid, Values::new());
-        let pid = self.binary_with(BinaryOp::Lshr, ids, 32);
-        let word = DataType::Int { bytes: 8, signed: false };
-        let members = [0, 8].map(|offset| Member { offset, ty: word.clone() }).to_vec();
-        self.builder.push(InstData::Tuple { members: members.into(), parts: values![value, pid] }, IrType::Bytes(16))
-    }
-
-    fn context_field(&mut self, offset: i16, kind: FieldKind, ty: &Type) -> Value {
-        let base = self.context();
-        match kind {
-            FieldKind::Int { bytes, signed } => {
-                self.builder.push(InstData::Load { bytes, signed, base, offset }, IrType::I64)
-            }
-            FieldKind::DataLoc => {
-                // The low half says where in the record the text begins.
-                let place = InstData::Load { bytes: 2, signed: false, base, offset };
-                let place = self.builder.push(place, IrType::I64);
-                let addr = self.builder.push(InstData::PtrAdd { base, offset: place }, IrType::Ptr);
-                self.builder.push(InstData::ReadStr { user: false, addr }, ir_type(ty))
-            }
-            FieldKind::CharArray { .. } | FieldKind::IntArray { .. } | FieldKind::Opaque { .. } => {
-                self.builder.push(InstData::LoadBytes { base, offset }, ir_type(ty))
             }
         }
     }
@@ -424,67 +262,9 @@ impl Lowering<'_> {
         self.branch(rhs, then, otherwise);
     }
 
-    /// The bucket of `hist()`: 0 for negative numbers, 1 for zero, and 2 + log2 for others. Without
-    /// a branch, of which the kernel's verifier would follow every combination.
-    pub(super) fn hist_bucket(&mut self, value: Value, is_unsigned: bool) -> Value {
-        let (mut rest, mut bucket) = (value, self.builder.iconst(1));
-        for shift in [32_i64, 16, 8, 4, 2, 1] {
-            let beyond = self.binary_with(BinaryOp::Lshr, rest, shift);
-            let reaches = self.is_nonzero(beyond);
-            let step = self.binary_with(BinaryOp::Shl, reaches, i64::from(shift.trailing_zeros()));
-            rest = self.builder.binary(BinaryOp::Lshr, rest, step);
-            bucket = self.builder.binary(BinaryOp::Add, bucket, step);
-        }
-        let is_nonzero = self.is_nonzero(value);
-        let bucket = self.builder.binary(BinaryOp::Add, bucket, is_nonzero);
-        if is_unsigned {
-            return bucket;
-        }
-        let sign = self.binary_with(BinaryOp::Ashr, value, 63);
-        let no_sign = self.binary_with(BinaryOp::Xor, sign, -1);
-        self.builder.binary(BinaryOp::And, bucket, no_sign)
-    }
-
-    fn binary_with(&mut self, op: BinaryOp, value: Value, number: i64) -> Value {
+    pub(super) fn binary_with(&mut self, op: BinaryOp, value: Value, number: i64) -> Value {
         let number = self.builder.iconst(number);
         self.builder.binary(op, value, number)
-    }
-
-    /// 1 or 0 by arithmetic: a number or its negative has the top bit, unless it is 0.
-    fn is_nonzero(&mut self, value: Value) -> Value {
-        let zero = self.builder.iconst(0);
-        let negative = self.builder.binary(BinaryOp::Sub, zero, value);
-        let either = self.builder.binary(BinaryOp::Or, value, negative);
-        self.binary_with(BinaryOp::Lshr, either, 63)
-    }
-
-    /// 1 or 0 by arithmetic: whether `a` is less than `b` as signed numbers. That is the sign of
-    /// their difference, unless it overflows.
-    fn is_less(&mut self, a: Value, b: Value) -> Value {
-        let difference = self.builder.binary(BinaryOp::Sub, a, b);
-        let differ = self.builder.binary(BinaryOp::Xor, a, b);
-        let turned = self.builder.binary(BinaryOp::Xor, difference, a);
-        let overflows = self.builder.binary(BinaryOp::And, differ, turned);
-        let sign = self.builder.binary(BinaryOp::Xor, difference, overflows);
-        self.binary_with(BinaryOp::Lshr, sign, 63)
-    }
-
-    /// The bucket of `lhist()`: 0 below `min`, then the steps, and one for `max` and above.
-    pub(super) fn lhist_bucket(&mut self, value: Value, [min, max, step]: [i64; 3]) -> Value {
-        let steps = crate::check::lhist_steps(min, max, step) as i64;
-        let (min, max, step) = (self.builder.iconst(min), self.builder.iconst(max), self.builder.iconst(step));
-        let distance = self.builder.binary(BinaryOp::Sub, value, min);
-        let index = self.builder.binary(BinaryOp::Udiv, distance, step);
-        let one = self.builder.iconst(1);
-        let inside = self.builder.binary(BinaryOp::Add, index, one);
-        let (is_below, is_not_above) = (self.is_less(value, min), self.is_less(value, max));
-        let (is_not_below, is_above) =
-            (self.binary_with(BinaryOp::Xor, is_below, 1), self.binary_with(BinaryOp::Xor, is_not_above, 1));
-        let within = self.builder.binary(BinaryOp::Mul, inside, is_not_below);
-        let within = self.builder.binary(BinaryOp::Mul, within, is_not_above);
-        let last = self.builder.iconst(steps + 1);
-        let above = self.builder.binary(BinaryOp::Mul, last, is_above);
-        self.builder.binary(BinaryOp::Add, within, above)
     }
 }
 

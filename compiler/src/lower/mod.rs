@@ -4,8 +4,10 @@
 //! level of the IR, in which a map element, a string, a tuple and a record are still one operand
 //! each.
 
+mod buckets;
 mod expr;
 mod for_map;
+mod read;
 mod stmt;
 mod tuples;
 

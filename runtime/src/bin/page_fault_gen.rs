@@ -7,7 +7,8 @@
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
 use std::thread;
 
 const HELP: &str = "\
@@ -26,6 +27,13 @@ started; its own few faults are not in the line.
 
 Options:
   --threads T   Split the work over T threads [default: 1]
+  --processes P Do it in P children, one after the other, each with a line [default: 1]
+  --by HOW      What makes the pages fault [default: touch]
+                populate: the kernel touches them for the process, by madvise(MADV_POPULATE_WRITE)
+                fail: each is touched where that is forbidden (SIGSEGV), then allowed, then touched again
+  --life LIFE   What becomes of the child before the work [default: plain]
+                leave: its first thread ends, the others go on
+                exec: a thread that is not its first executes this program anew
   --hold        Print the line while the child is still there, and keep it until stdin ends
   -h, --help    Show this help
 ";
@@ -37,7 +45,57 @@ const CHUNK: u64 = 1024;
 struct Order {
     faults: u64,
     threads: u64,
+    processes: u64,
     hold: bool,
+    life: Life,
+    by: By,
+}
+
+/// What makes pages fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    /// The process writes to them.
+    Touch,
+    /// The kernel does, for the process.
+    Populate,
+    /// The process writes to them where it must not, and again when it may.
+    Fail,
+}
+
+impl By {
+    fn named(name: Option<&str>) -> Result<Self, String> {
+        match name {
+            Some("touch") => Ok(Self::Touch),
+            Some("populate") => Ok(Self::Populate),
+            Some("fail") => Ok(Self::Fail),
+            _ => Err("--by is one of touch, populate, fail".to_owned()),
+        }
+    }
+}
+
+/// What becomes of the child before it does the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    /// Nothing.
+    Plain,
+    /// Its first thread ends.
+    Leave,
+    /// Another thread executes this program anew, which does the work.
+    Exec,
+    /// It is that program, and has no parent to report to.
+    Executed,
+}
+
+impl Life {
+    fn named(name: Option<&str>) -> Result<Self, String> {
+        match name {
+            Some("plain") => Ok(Self::Plain),
+            Some("leave") => Ok(Self::Leave),
+            Some("exec") => Ok(Self::Exec),
+            Some("executed") => Ok(Self::Executed),
+            _ => Err("--life is one of plain, leave, exec".to_owned()),
+        }
+    }
 }
 
 /// What the kernel counted.
@@ -50,7 +108,8 @@ struct Faults {
 fn main() -> ExitCode {
     match parse(std::env::args().skip(1)) {
         Ok(None) => finish(print_help()),
-        Ok(Some(order)) => finish(run(&order)),
+        Ok(Some(order)) if order.life == Life::Executed => finish(work(&order)),
+        Ok(Some(order)) => finish((0..order.processes).try_for_each(|_| run(&order))),
         Err(message) => {
             eprintln!("error: {message}\n\nFor more information, try '--help'.");
             ExitCode::from(2)
@@ -75,13 +134,16 @@ fn finish(result: io::Result<()>) -> ExitCode {
 
 /// The command line; nothing when help is asked for.
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Order>, String> {
-    let mut order = Order { faults: 0, threads: 1, hold: false };
+    let mut order = Order { faults: 0, threads: 1, processes: 1, hold: false, life: Life::Plain, by: By::Touch };
     let mut faults = None;
     while let Some(word) = words.next() {
         match word.as_str() {
             "-h" | "--help" => return Ok(None),
             "--hold" => order.hold = true,
             "--threads" => order.threads = number("--threads", words.next().as_deref(), 1, 1024)?,
+            "--processes" => order.processes = number("--processes", words.next().as_deref(), 1, 1_000_000)?,
+            "--by" => order.by = By::named(words.next().as_deref())?,
+            "--life" => order.life = Life::named(words.next().as_deref())?,
             _ if word.starts_with("--threads=") => order.threads = number("--threads", word.get(10..), 1, 1024)?,
             _ if faults.is_some() || word.starts_with("--") => return Err(format!("unexpected argument '{word}'")),
             _ => faults = Some(number("N", Some(&word), 0, 1_000_000_000_000)?),
@@ -97,6 +159,7 @@ fn number(name: &str, text: Option<&str>, low: u64, high: u64) -> Result<u64, St
     value.ok_or_else(|| format!("invalid value '{text}' for {name}: it must be a number from {low} to {high}"))
 }
 
+/// One child, and the line about it.
 fn run(order: &Order) -> io::Result<()> {
     // The child reports through the first pipe and is held by the second.
     let (mut report, reporter) = io::pipe()?;
@@ -180,7 +243,7 @@ fn no_usage() -> libc::rusage {
 fn child(order: &Order, reporter: &io::PipeWriter, holder: &io::PipeReader) -> ! {
     // SAFETY: no memory is involved. The child must not outlive a parent that is killed.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-    let worked = work(order);
+    let worked = live(order);
     if order.hold && worked.is_ok() {
         report_and_stay(reporter, holder);
     }
@@ -188,14 +251,43 @@ fn child(order: &Order, reporter: &io::PipeWriter, holder: &io::PipeReader) -> !
     unsafe { libc::_exit(i32::from(worked.is_err())) }
 }
 
+/// Does the work in the way that was asked for.
+fn live(order: &Order) -> io::Result<()> {
+    match order.life {
+        Life::Plain | Life::Executed => work(order),
+        Life::Leave => {
+            let order = Order { ..*order };
+            thread::Builder::new().spawn(move || leave_as_last(&order))?;
+            // SAFETY: ends this thread alone; nothing on its stack is borrowed by another.
+            unsafe { libc::syscall(libc::SYS_exit, 0) };
+            unreachable!("a thread that has ended goes on")
+        }
+        Life::Exec => {
+            let (faults, threads) = (order.faults.to_string(), order.threads.to_string());
+            let run = move || {
+                let mut command = Command::new("/proc/self/exe");
+                command.arg0("page_fault_gen").args(["--life", "executed", "--threads", &threads, &faults]).exec()
+            };
+            Err(thread::spawn(run).join().unwrap_or_else(|_| io::Error::other("a thread panicked")))
+        }
+    }
+}
+
+/// The rest of a process whose first thread has ended.
+fn leave_as_last(order: &Order) -> ! {
+    let worked = work(order);
+    // SAFETY: as at the end of `child`.
+    unsafe { libc::_exit(i32::from(worked.is_err())) }
+}
+
 /// Splits the work over the threads.
 fn work(order: &Order) -> io::Result<()> {
     let share = |index| order.faults / order.threads + u64::from(index < order.faults % order.threads);
     if order.threads == 1 {
-        return touch(order.faults);
+        return touch(order.faults, order.by);
     }
     thread::scope(|scope| {
-        let start = |index| thread::Builder::new().spawn_scoped(scope, move || touch(share(index)));
+        let start = |index| thread::Builder::new().spawn_scoped(scope, move || touch(share(index), order.by));
         let started: Vec<_> = (0..order.threads).map(start).collect::<io::Result<_>>()?;
         started
             .into_iter()
@@ -203,10 +295,9 @@ fn work(order: &Order) -> io::Result<()> {
     })
 }
 
-/// Makes `faults` page faults: one write to each fresh page, the same memory again and again.
-fn touch(faults: u64) -> io::Result<()> {
-    // SAFETY: asks for no memory.
-    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
+/// Makes `faults` page faults: one for each fresh page, the same memory again and again.
+fn touch(faults: u64, by: By) -> io::Result<()> {
+    let page = page_size();
     let size = page * CHUNK.min(faults.max(1)) as usize;
     let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
     // SAFETY: a new mapping, at a place that the kernel chooses.
@@ -216,16 +307,61 @@ fn touch(faults: u64) -> io::Result<()> {
     }
     // SAFETY: the whole of the mapping just made; a kernel without huge pages refuses, rightly.
     unsafe { libc::madvise(memory, size, libc::MADV_NOHUGEPAGE) };
+    if by == By::Fail {
+        allow_at_second_try()?;
+    }
     for fault in 0..faults {
         let at = (fault % CHUNK) as usize * page;
+        // SAFETY: `at` is within the mapping, which no one else knows.
+        let place = unsafe { memory.byte_add(at) };
         if at == 0 {
             // SAFETY: as above; nothing refers to what is given back.
             unsafe { libc::madvise(memory, size, libc::MADV_DONTNEED) };
         }
-        // SAFETY: `at` is within the mapping, which no one else knows.
-        unsafe { memory.cast::<u8>().add(at).write_volatile(1) };
+        match by {
+            By::Touch => {}
+            // SAFETY: a page of the mapping.
+            By::Populate => match unsafe { libc::madvise(place, page, libc::MADV_POPULATE_WRITE) } {
+                0 => continue,
+                _ => return Err(io::Error::last_os_error()),
+            },
+            // SAFETY: a page of the mapping.
+            By::Fail => match unsafe { libc::mprotect(place, page, libc::PROT_NONE) } {
+                0 => {}
+                _ => return Err(io::Error::last_os_error()),
+            },
+        }
+        // SAFETY: within the mapping; where writing is forbidden, the handler allows it.
+        unsafe { place.cast::<u8>().write_volatile(1) };
     }
     Ok(())
+}
+
+fn page_size() -> usize {
+    // SAFETY: asks for no memory.
+    unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
+}
+
+/// From now on, writing to a forbidden page makes it allowed, and is done again.
+fn allow_at_second_try() -> io::Result<()> {
+    extern "C" fn allow(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+        let page = page_size();
+        // SAFETY: the kernel gives a valid siginfo, whose address is of the page that was written to.
+        unsafe {
+            let place = (*info).si_addr().map_addr(|address| address & !(page - 1));
+            if libc::mprotect(place, page, libc::PROT_READ | libc::PROT_WRITE) != 0 {
+                libc::_exit(1);
+            }
+        }
+    }
+    // SAFETY: plain numbers, filled in as the handler's signature wants it.
+    let set = unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = allow as *const () as usize;
+        action.sa_flags = libc::SA_SIGINFO;
+        libc::sigaction(libc::SIGSEGV, &raw const action, std::ptr::null_mut())
+    };
+    if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Tells the parent this process's total and stays until the parent lets go, then leaves. There is
@@ -261,13 +397,22 @@ mod tests {
 
     #[test]
     fn the_command_line_is_understood() {
-        let order = parsed("--threads 4 1000 --hold").expect("good").expect("an order");
-        assert_eq!((order.faults, order.threads, order.hold), (1000, 4, true));
+        let order = parsed("--threads 4 1000 --hold --processes 3").expect("good").expect("an order");
+        assert_eq!((order.faults, order.threads, order.processes, order.hold), (1000, 4, 3, true));
         assert_eq!(parsed("7 --threads=2").expect("good").expect("an order").threads, 2);
         assert!(parsed("7 --help").expect("good").is_none());
-        for bad in
-            ["", "x", "-5", "1 2", "5 --threads", "5 --threads 0", "5 --threads=", "5 --what", "9999999999999999999999"]
-        {
+        for bad in [
+            "",
+            "x",
+            "-5",
+            "1 2",
+            "5 --threads",
+            "5 --threads 0",
+            "5 --threads=",
+            "5 --processes 0",
+            "5 --what",
+            "9999999999999999999999",
+        ] {
             assert!(parsed(bad).is_err(), "{bad}");
         }
     }
@@ -280,9 +425,9 @@ mod tests {
             unsafe { libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage) };
             Faults::of(&usage).total()
         };
-        touch(1).expect("memory");
+        touch(1, By::Touch).expect("memory");
         let before = faults();
-        touch(3000).expect("memory");
+        touch(3000, By::Touch).expect("memory");
         let made = faults() - before;
         assert!((3000..3010).contains(&made), "{made}");
     }

@@ -19,6 +19,14 @@ const COMMON: Layout = &[
 ];
 const PROCESS: Layout = &[("comm", 8, FieldKind::DataLoc), ("pid", 12, I32), ("prio", 16, I32)];
 const PROCESS_BEFORE_6_18: Layout = &[("comm", 8, CHAR16), ("pid", 24, I32), ("prio", 28, I32)];
+const FORK: Layout = &[
+    ("parent_comm", 8, FieldKind::DataLoc),
+    ("parent_pid", 12, I32),
+    ("child_comm", 16, FieldKind::DataLoc),
+    ("child_pid", 20, I32),
+];
+const FORK_BEFORE_6_18: Layout =
+    &[("parent_comm", 8, CHAR16), ("parent_pid", 24, I32), ("child_comm", 28, CHAR16), ("child_pid", 44, I32)];
 const EXEC: Layout = &[("filename", 8, FieldKind::DataLoc), ("pid", 12, I32), ("old_pid", 16, I32)];
 const SWITCH: Layout = &[
     ("prev_comm", 8, CHAR16),
@@ -43,7 +51,10 @@ const RSS_STAT: Layout = &[("mm_id", 8, U32), ("curr", 12, U32), ("member", 16, 
 pub fn event_fields(category: &str, name: &str, release: (u32, u32)) -> Option<Vec<TracepointField>> {
     let own = match (category, name) {
         ("sched", "sched_process_free") if release >= (6, 18) => PROCESS,
-        ("sched", "sched_process_free") => PROCESS_BEFORE_6_18,
+        // Newer kernels go on behind it in a record of `sched_process_exit`.
+        ("sched", "sched_process_free" | "sched_process_exit") => PROCESS_BEFORE_6_18,
+        ("sched", "sched_process_fork") if release >= (6, 18) => FORK,
+        ("sched", "sched_process_fork") => FORK_BEFORE_6_18,
         ("sched", "sched_process_exec") => EXEC,
         ("sched", "sched_switch") => SWITCH,
         ("sched", "sched_wakeup" | "sched_wakeup_new" | "sched_waking") => WAKEUP,
@@ -63,7 +74,7 @@ pub fn event_fields(category: &str, name: &str, release: (u32, u32)) -> Option<V
 /// arguments: several classes take the same ones.
 pub fn event_class(event: &str) -> Option<&'static str> {
     Some(match event {
-        "sched_process_free" => "sched_process_template",
+        "sched_process_free" | "sched_process_exit" => "sched_process_template",
         "sched_wakeup" | "sched_wakeup_new" | "sched_waking" => "sched_wakeup_template",
         "page_fault_user" | "page_fault_kernel" => "exceptions",
         _ => return None,

@@ -97,8 +97,9 @@ impl Kernel {
 
     fn format_by_btf(&self, name: &str) -> Option<TracepointFormat> {
         let btf = self.btf().ok()?;
-        let known = built_in::event_class(name).and_then(|class| btf.event_fields(class));
-        let fields = known.or_else(|| btf.event_fields(&btf.event_class(name)?))?;
+        let own = btf.event_fields(name);
+        let known = || btf.event_fields(built_in::event_class(name)?);
+        let fields = own.or_else(known).or_else(|| btf.event_fields(&btf.event_class(name)?))?;
         Some(TracepointFormat { fields, source: FormatSource::KernelBtf })
     }
 
@@ -241,6 +242,8 @@ mod tests {
         let (Ok(tracefs), Ok(_)) = (kernel.tracefs(), kernel.btf()) else { return };
         let events = [
             ("sched", "sched_process_free"),
+            ("sched", "sched_process_fork"),
+            ("sched", "sched_process_exit"),
             ("sched", "sched_process_exec"),
             ("sched", "sched_switch"),
             ("sched", "sched_wakeup"),

@@ -12,6 +12,9 @@ const MOUNT_POINTS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/traci
 /// What to do when tracefs is not mounted.
 pub const HOW_TO_MOUNT: &str = "tracefs is not mounted: mount -t tracefs none /sys/kernel/tracing";
 
+/// Why tracefs is closed to root too.
+const LOCKED_DOWN: &str = "tracefs is closed: the kernel is locked down (lockdown=confidentiality)";
+
 /// A mounted tracefs.
 #[derive(Clone, Debug)]
 pub struct Tracefs {
@@ -34,6 +37,7 @@ impl Tracefs {
         }
         Err(Unavailable::Unknown(match denied {
             Some(root) => format!("{} may be read by root only: run with sudo", root.display()),
+            None if is_locked_down() => LOCKED_DOWN.into(),
             None => HOW_TO_MOUNT.into(),
         }))
     }
@@ -98,6 +102,11 @@ impl Tracefs {
     fn event_path(&self, category: &str, name: &str, file: &str) -> PathBuf {
         self.root.join("events").join(category).join(name).join(file)
     }
+}
+
+/// Whether the kernel hides from root what it knows: tracefs can be mounted then, but is empty.
+fn is_locked_down() -> bool {
+    fs::read_to_string("/sys/kernel/security/lockdown").is_ok_and(|modes| modes.contains("[confidentiality]"))
 }
 
 /// The name in a line of `available_filter_functions`.

@@ -149,7 +149,8 @@ fn columns(layouts: &[RecordLayout]) -> Vec<String> {
             columns.push(field.name.clone());
         }
     }
-    if layouts.iter().any(|layout| matches!(layout.action, Action::Printf(_) | Action::Time(_))) {
+    let is_text = |action: &Action| matches!(action, Action::Printf(_) | Action::PrintValue(_) | Action::Time(_));
+    if layouts.iter().any(|layout| is_text(&layout.action)) {
         columns.push(PRINTF.to_owned());
     }
     columns

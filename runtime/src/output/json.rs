@@ -37,6 +37,12 @@ impl Form for Json {
         push_line(out, "printf", |out| push_text(out, &self.text));
     }
 
+    fn value(&mut self, out: &mut Vec<u8>, report: &Report<'_>, context: &mut Context) {
+        for value in report.values() {
+            push_line(out, "value", |out| push_datum(out, &value, context));
+        }
+    }
+
     fn time(&mut self, out: &mut Vec<u8>, text: &[u8]) {
         push_line(out, "time", |out| push_text(out, text));
     }

@@ -67,6 +67,10 @@ pub trait Form {
     fn event(&mut self, out: &mut Vec<u8>, report: &Report<'_>, context: &mut Context);
     /// Text printed by `printf`.
     fn printf(&mut self, out: &mut Vec<u8>, report: &Report<'_>, context: &mut Context);
+    /// A value printed by `print`; as text if nothing else is said here.
+    fn value(&mut self, out: &mut Vec<u8>, report: &Report<'_>, context: &mut Context) {
+        self.printf(out, report, context);
+    }
     /// The moment of a record, printed by `time`.
     fn time(&mut self, out: &mut Vec<u8>, text: &[u8]);
     /// A map's entries in order, numbers divided by `div`.
@@ -104,7 +108,7 @@ impl<'a> Report<'a> {
     pub fn new(layouts: &'a [RecordLayout], index: usize, record: &'a [u8]) -> Self {
         let layout = &layouts[index];
         let format = match &layout.action {
-            Action::Printf(format) | Action::Complain { format, .. } => format,
+            Action::Printf(format) | Action::PrintValue(format) | Action::Complain { format, .. } => format,
             _ => &NO_FORMAT,
         };
         Self { index, layout, format, record }
@@ -341,6 +345,7 @@ impl Sink for Output<'_> {
         match &report.layout.action {
             Action::Emit { .. } => self.form.event(&mut self.buffer, &report, &mut self.context),
             Action::Printf(_) => self.form.printf(&mut self.buffer, &report, &mut self.context),
+            Action::PrintValue(_) => self.form.value(&mut self.buffer, &report, &mut self.context),
             Action::Time(format) => {
                 let mut text = Vec::new();
                 self.context.clock.push_monotonic(&mut text, decode::timestamp(bytes), format);
