@@ -41,10 +41,13 @@ const HELD: usize = 1000;
 /// How often keys are read.
 const KEYS: Duration = Duration::from_millis(40);
 
-/// The maps of a script that can be shown: those with keys whose elements have a number.
+/// The maps of a script that can be shown, in the order of the script: those with keys whose
+/// elements have a number.
 pub fn maps(manifest: &Manifest) -> impl Iterator<Item = (MapRef, &MapInfo)> {
     let all = manifest.maps.iter().zip(0..).map(|(info, index)| (MapRef(index), info));
-    all.filter(|(_, info)| !info.key.is_empty() && has_number(&info.value))
+    let mut shown: Vec<_> = all.filter(|(_, info)| !info.key.is_empty() && has_number(&info.value)).collect();
+    shown.sort_by_key(|(_, info)| info.span.start);
+    shown.into_iter()
 }
 
 /// The map that is to be shown first: the one called `name` (with or without `@`), or with no name
