@@ -1,5 +1,5 @@
 //! Scripts with their expectations beside them: `tests/cases/FOLDER/NAME.pf` and any of
-//! `NAME.ast .err .ir .asm .out`, each of them one test. See tests/README.md for how to add one.
+//! `NAME.ast .err .ir .asm .out .said`, each of them one test. See tests/README.md for how to add one.
 //!
 //! What is expected must be true on every machine: cases run in their own folder, so that no
 //! message names another, and read no field of a tracepoint, whose place is a kernel's own matter.
@@ -33,6 +33,7 @@ const EXPECTATIONS: &[Expectation] = &[
     Expectation { extension: "ir", options: &["--dump-ir"], answer: stdout, exit: 0, needs: &[] },
     Expectation { extension: "asm", options: &["--dump-bytecode"], answer: stdout, exit: 0, needs: &[] },
     Expectation { extension: "out", options: &["-q"], answer: stdout, exit: 0, needs: &[Need::Root, Need::Tracefs] },
+    Expectation { extension: "said", options: &[], answer: stderr, exit: 0, needs: &[Need::Root, Need::Tracefs] },
 ];
 
 /// The folders of cases.

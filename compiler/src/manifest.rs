@@ -238,6 +238,8 @@ pub struct MapInfo {
     /// The key's parts, side by side from offset 0; empty for a map without a key (a
     /// [`MapKind::Array`] of one element, whose kernel key is a `u32` 0).
     pub key: Vec<Member>,
+    /// What the script calls each part of the key, as `emit` would; empty where it has no name.
+    pub key_names: Vec<String>,
     /// Bytes of the kernel's key, padding included (padding is zero).
     pub key_size: u32,
     /// What the value means.
@@ -453,7 +455,16 @@ pub enum Action {
     PrintElement(MapRef),
     /// Print a map: the optional fields are `top` and `div`.
     PrintMap(MapRef),
+    /// An element is taken out of a map for good: the fields are its value, the parts of its key
+    /// (a tuple stands for its elements) and perhaps one called [`RETIRED_NAME`].
+    Retire(MapRef),
+    /// Sum up what a map has held: the fields are how many elements were retired, and the sum of
+    /// their values.
+    Summary(MapRef),
 }
+
+/// The field of an [`Action::Retire`] with the name of the element that was retired.
+pub const RETIRED_NAME: &str = "name";
 
 /// Says that a record's `count` is the result of an atomic addition to a map element, so that
 /// among the records with equal `key` fields the true order is that of `count`, even when two

@@ -18,7 +18,8 @@ impl KernelInfo for Upstream {
             _ => return Err(Unavailable::NotFound),
         };
         let kind = FieldKind::Int { bytes: 4, signed: true };
-        let fields = vec![TracepointField { name: field.into(), offset, kind }];
+        let comm = TracepointField { name: "comm".into(), offset: 8, kind: FieldKind::CharArray { len: 16 } };
+        let fields = vec![comm, TracepointField { name: field.into(), offset, kind }];
         Ok(TracepointFormat { fields, source: FormatSource::BuiltIn })
     }
 

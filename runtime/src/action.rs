@@ -74,6 +74,11 @@ impl<'a> Actor<'a> {
             Action::Zero(map) => Ok(self.zero(*map)?),
             Action::PrintElement(map) => Ok(self.print_element(*map, fields, bytes)?),
             Action::PrintMap(map) => Ok(self.print(*map, fields, bytes)?),
+            Action::Retire(map) => Ok(self.sink.retired(*map, layout, bytes)?),
+            Action::Summary(map) => match self.loader.map(*map) {
+                Some(data) => Ok(self.sink.summary(*map, data, layout, bytes)?),
+                None => Ok(()),
+            },
         }
     }
 

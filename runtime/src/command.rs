@@ -16,7 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Gid, Uid, User};
 
 use crate::session::Until;
@@ -25,6 +25,9 @@ use crate::sys::child::{Child, Identity, Image, fork_stopped, open_pidfd};
 
 /// How long a command that was told to end is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// The kernel frees a process a moment after its end, and tracepoints tell of that too: so long is
+/// waited for what a command started and outlived.
+const LINGER: Duration = Duration::from_millis(100);
 
 /// Why a command cannot be run, and the exit code that shells give for it.
 #[derive(Debug)]
@@ -47,20 +50,23 @@ struct State {
 }
 
 impl Command {
-    /// Makes the process of a command, as a shell would write it, and has it wait.
+    /// Makes the process of a command, as a shell would write it, and has it wait; a silent one has
+    /// no terminal to read from or write to.
     ///
     /// # Errors
     /// It cannot be run.
-    pub fn prepare(text: &str) -> Result<Self, NotRun> {
+    pub fn prepare(text: &str, is_silent: bool) -> Result<Self, NotRun> {
         let bad = |message: String| NotRun { message, code: 2 };
         if text.contains('\0') {
             return Err(bad("a command has no NUL in it".into()));
         }
         let words = shell_words::split(text).map_err(|error| bad(format!("the command `{text}`: {error}")))?;
         let Some(name) = words.first() else { return Err(bad("the command is empty".into())) };
+        let args = words.iter().map(|word| c_string(word.into())).collect::<Result<_, _>>()?;
         let image = Image {
             program: c_string(find(name)?.into_os_string())?,
-            args: words.iter().map(|word| c_string(word.into())).collect::<Result<_, _>>()?,
+            args,
+            is_silent,
             env: environment().into_iter().map(c_string).collect::<Result<_, _>>()?,
             user: caller().map(|(uid, gid, user)| Identity {
                 uid,
@@ -89,6 +95,7 @@ impl Command {
         loop {
             ended.readable().await?.clear_ready();
             if let Some(code) = self.try_wait() {
+                tokio::time::sleep(LINGER).await;
                 return Ok(code);
             }
         }
@@ -106,13 +113,17 @@ impl Command {
                 thread::sleep(Duration::from_millis(2));
             }
         }
+        // Its name is of no more use.
+        let _ = waitpid(self.0.borrow().child.pid(), Some(WaitPidFlag::WNOHANG));
         code
     }
 
+    /// Leaves the process where it is, so that it still has its name, until [`Command::end`].
     fn try_wait(&self) -> Option<i32> {
         let mut state = self.0.borrow_mut();
         if state.code.is_none() {
-            state.code = match waitpid(state.child.pid(), Some(WaitPidFlag::WNOHANG)) {
+            let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+            state.code = match waitid(Id::Pid(state.child.pid()), flags) {
                 Ok(WaitStatus::Exited(_, code)) => Some(code),
                 Ok(WaitStatus::Signaled(_, signal, _)) => Some(128 + signal as i32),
                 _ => None,
@@ -212,7 +223,7 @@ mod tests {
     #[test]
     fn what_is_no_command_is_not_run() {
         for text in ["", "  ", "'sh", "sh\0"] {
-            assert!(Command::prepare(text).is_err_and(|not| not.code == 2), "{text:?}");
+            assert!(Command::prepare(text, false).is_err_and(|not| not.code == 2), "{text:?}");
         }
     }
 }

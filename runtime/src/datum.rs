@@ -83,7 +83,17 @@ impl From<i128> for Integer {
     }
 }
 
-impl Datum<'_> {
+impl<'a> Datum<'a> {
+    /// Its elements, of a tuple; itself, of all else.
+    pub fn spread(self) -> Vec<Self> {
+        match self {
+            Self::Tuple(members, bytes) => {
+                members.iter().flat_map(|member| decode::member(member, bytes).spread()).collect()
+            }
+            plain => vec![plain],
+        }
+    }
+
     /// The order in which maps are sorted: numbers by value, texts by their bytes, tuples by
     /// their first difference.
     pub fn compare(&self, other: &Self) -> Ordering {

@@ -16,3 +16,4 @@ pub mod session;
 pub mod sink;
 pub mod symbols;
 pub mod sys;
+pub mod top;

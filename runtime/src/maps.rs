@@ -56,9 +56,16 @@ impl Value {
 /// # Errors
 /// What the kernel says to the reading.
 pub fn entries(data: &MapData, info: &MapInfo) -> io::Result<Vec<Row>> {
-    let raw = RawMap::of(data).map_err(io::Error::other)?;
+    entries_of(&RawMap::of(data).map_err(io::Error::other)?, info)
+}
+
+/// The same of a map seen as bytes.
+///
+/// # Errors
+/// As [`entries`].
+pub fn entries_of(raw: &RawMap<'_>, info: &MapInfo) -> io::Result<Vec<Row>> {
     let mut rows = Vec::new();
-    each(&raw, info, &mut |key, values| rows.push(Row { key: key.to_vec(), value: merge_all(info, values) }))?;
+    each(raw, info, &mut |key, values| rows.push(Row { key: key.to_vec(), value: merge_all(info, values) }))?;
     sort(&mut rows, info);
     Ok(rows)
 }
@@ -220,6 +227,7 @@ mod tests {
             symbol: "m".into(),
             kind: MapKind::Hash,
             key: vec![Member { offset: 0, ty: U32 }],
+            key_names: vec!["k".into()],
             key_size: 4,
             value,
             value_size,

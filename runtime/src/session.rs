@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use aya::maps::MapData;
 use pfscript_compiler::Artifact;
-use pfscript_compiler::manifest::{AttachSpec, COUNTERS_SECTION};
+use pfscript_compiler::manifest::{AttachSpec, COUNTERS_SECTION, MapRef};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -181,6 +181,8 @@ impl<'a> Session<'a> {
             Some(events) => Rings::open(events, &cpus, settings.buffer_pages)?,
             None => Rings::none(),
         };
+        let maps: Vec<_> = (0..manifest.maps.len()).map(|index| loader.map(MapRef(index as u32))).collect();
+        sink.maps(&maps)?;
         let stages = loader.stage().map(|(map, program)| Stages::new(map, &program, &cpus)).transpose()?;
         sink.stacks(&loader.stacks())?;
         Ok(Self {
@@ -229,6 +231,9 @@ impl<'a> Session<'a> {
         self.sink.note("tracing");
         // With nothing attached nothing can happen any more.
         let idle = self.links.is_empty();
+        if !idle {
+            self.sink.tracing_began()?;
+        }
         Ok(if idle { ControlFlow::Break(Ending::Outside(0)) } else { ControlFlow::Continue(()) })
     }
 
@@ -356,6 +361,7 @@ impl<'a> Session<'a> {
 
     /// Detaches, hands out the rest, runs `END`, tells what was lost. Returns the exit code.
     fn finish(mut self, ended: Result<Ending, Failure>) -> Result<i32, Failure> {
+        self.sink.tracing_ended();
         let programs_matter = !matches!(ended, Ok(Ending::BrokenPipe)) && !self.links.is_empty();
         Link::detach_all(std::mem::take(&mut self.links), programs_matter);
         if programs_matter {
@@ -428,12 +434,10 @@ impl<'a> Session<'a> {
     }
 
     fn tell_totals(&mut self) {
-        for text in self.losses.totals() {
-            self.sink.warn(&text);
-        }
+        let mut lost = self.losses.totals();
         for program in &self.attached {
             if let Ok(skipped @ 1..) = sys::bpf::skipped_runs(program.as_fd()) {
-                self.sink.warn(&skipped_text(&program.program.probe, skipped));
+                lost.push(skipped_text(&program.program.probe, skipped));
             }
         }
         let (late, malformed) = (self.orderer.late(), self.orderer.malformed());
@@ -441,8 +445,9 @@ impl<'a> Session<'a> {
             self.sink.note(&format!("{late} events came too late to be put in order"));
         }
         if malformed > 0 {
-            self.sink.warn(&format!("{malformed} events were not understood: this is a bug in pfscript"));
+            lost.push(format!("{malformed} events were not understood: this is a bug in pfscript"));
         }
+        self.sink.ended(&lost);
     }
 }
 

@@ -27,6 +27,26 @@ pub trait Sink {
     /// As [`Sink::record`].
     fn element(&mut self, map: MapRef, row: &Row) -> io::Result<()>;
 
+    /// A record that tells of an element that was taken out of a map for good.
+    ///
+    /// # Errors
+    /// As [`Sink::record`].
+    fn retired(&mut self, map: MapRef, layout: usize, bytes: &[u8]) -> io::Result<()>;
+
+    /// Sums up what a map has held; the record tells what was retired from it.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    fn summary(&mut self, map: MapRef, data: &MapData, layout: usize, bytes: &[u8]) -> io::Result<()>;
+
+    /// The script's maps, in the manifest's order; called once before all else.
+    ///
+    /// # Errors
+    /// They cannot be kept.
+    fn maps(&mut self, _maps: &[Option<&MapData>]) -> io::Result<()> {
+        Ok(())
+    }
+
     /// The maps that stacks in records and maps refer to, by how deep those are; called once before all else.
     ///
     /// # Errors
@@ -46,6 +66,22 @@ pub trait Sink {
 
     /// Events that were handed over, but for a failure not shown, or not as a whole.
     fn unwritten(&self) -> u64;
+
+    /// From now on events are seen.
+    ///
+    /// # Errors
+    /// They cannot be shown.
+    fn tracing_began(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// No more events are seen.
+    fn tracing_ended(&mut self) {}
+
+    /// All has been handed over; `losses` says what was lost in all.
+    fn ended(&mut self, losses: &[String]) {
+        losses.iter().for_each(|loss| self.warn(loss));
+    }
 
     /// Something that the user must know.
     fn warn(&mut self, text: &str);

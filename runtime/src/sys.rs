@@ -5,10 +5,12 @@
 
 pub mod bpf;
 pub mod child;
+pub mod comm;
 pub mod map;
 pub mod memory;
 pub mod perf;
 pub mod process;
+pub mod terminal;
 
 use std::fmt;
 use std::fs::{File, OpenOptions};

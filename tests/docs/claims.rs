@@ -1,6 +1,7 @@
 //! What the documents say of the tree is true of it: links lead somewhere, the code map names files
 //! that are there, and every script is told of.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::{documents, read, root, scripts};
@@ -66,6 +67,24 @@ pub fn the_code_map_names_what_is_there() {
         }
     }
     assert!(named > 100, "only {named} names were found");
+}
+
+/// The man page is made of the options that `--help` shows; `PFSCRIPT_BLESS=1` writes it anew.
+pub fn the_man_page_says_what_the_help_says() {
+    let path = root().join("docs/pfscript.1");
+    let command = pfscript::cli::options::command(false, "the script", &[]);
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command).manual("User Commands").render(&mut page).expect("memory can be written to");
+    let page = String::from_utf8(page).expect("a man page is text");
+    // The lines of the examples stay as they are.
+    let examples = pfscript::cli::options::EXAMPLES.replace('-', "\\-").replacen("Examples:", ".SH EXAMPLES\n.nf", 1);
+    let (before, rest) = page.split_once(".SH EXTRA").expect("what stands below the options");
+    let (_, after) = rest.split_once(".SH VERSION").expect("the version is the last section");
+    let page = format!("{before}{examples}\n.fi\n.SH VERSION{after}");
+    if std::env::var_os("PFSCRIPT_BLESS").is_some_and(|value| value == "1") {
+        fs::write(&path, &page).expect("it can be written");
+    }
+    assert!(read(&path) == page, "docs/pfscript.1 is out of date: PFSCRIPT_BLESS=1 cargo test --test docs writes it");
 }
 
 pub fn every_script_is_built_in_and_told_of() {

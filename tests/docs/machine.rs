@@ -18,6 +18,7 @@ const A_WHILE: &str = "1.5";
 const RUN_ELSEWHERE: &[(&str, &str)] = &[
     ("cargo build --release && sudo target/release/pfscript", "cargo builds what these tests run; the rest by itself"),
     ("cargo test", "this is it"),
+    ("sudo pfscript --top", "needs a terminal, which tests/live has"),
     ("sudo -E cargo bench --bench peers", "takes minutes, and peers that are to be installed"),
     ("cargo bench --bench compile", "takes minutes"),
     (

@@ -38,6 +38,7 @@ impl Generator<'_> {
             9..11 => self.emit(),
             11..13 => self.printf(),
             13 => self.whole_map(),
+            14 if self.random.percent(50) => self.retire().unwrap_or_else(|| self.map_statement()),
             14 => format!("delete({})", self.any_element()),
             15 if self.random.percent(30) => self.complaint(),
             15 => self.int(DEPTH),
@@ -273,6 +274,20 @@ impl Generator<'_> {
             4 => format!("print({})", self.any_element()),
             _ => format!("print({map})"),
         }
+    }
+
+    /// Takes an element out of a map whose values add up, or tells what was taken out, if there is one.
+    fn retire(&mut self) -> Option<String> {
+        let adds_up = |value: Value| matches!(value, Value::Data(Kind::Int) | Value::Aggregate("count" | "sum"));
+        let fits = |map: &Map| adds_up(map.value) && !map.keys.is_empty();
+        let fitting: Vec<usize> = (0..self.maps.len()).filter(|&index| fits(&self.maps[index])).collect();
+        let index = *fitting.get(self.random.below(fitting.len().max(1)))?;
+        if self.random.percent(30) {
+            return Some(format!("summary(@{})", self.maps[index].name));
+        }
+        let element = self.element(index, 1);
+        let name = if self.random.percent(50) { format!(", {}", self.text(1)) } else { String::new() };
+        Some(format!("retire({element}{name})"))
     }
 
     fn any_element(&mut self) -> String {

@@ -46,6 +46,7 @@ pub const BAD_INPUT: &[BadInput] = &[
     BadInput("step_missing", &["--log_step"], COMMAND_LINE, &["log_step", "value"]),
     BadInput("step_twice", &["--log_step", "5", "--log_step", "6"], COMMAND_LINE, &["log_step"]),
     BadInput("option", &["--durration", "1s"], COMMAND_LINE, &["durration", "duration"]),
+    BadInput("top_without_terminal", &["--top"], COMMAND_LINE, &["--top needs a terminal"]),
     BadInput("folded_without_stacks", &["-f", "folded"], COMMAND_LINE, &["pagefault", "keyed by stacks"]),
     BadInput("drawn_without_stacks", &["--flamegraph", "/dev/null"], COMMAND_LINE, &["pagefault", "keyed by stacks"]),
     BadInput("no_such_file", &["no/such/script.pf"], COMMAND_LINE, &["no/such/script.pf"]),

@@ -6,6 +6,8 @@
 mod bad_input;
 mod bursts;
 mod commands;
+mod completions;
+mod console;
 mod counts;
 mod crowds;
 mod endings;
@@ -13,13 +15,16 @@ mod forms;
 mod kernel_state;
 mod losses;
 mod object;
+mod picture;
 mod pictures;
 mod privileges;
 #[path = "../rig/mod.rs"]
 #[allow(dead_code, reason = "every test crate takes its part of the rig")]
 mod rig;
 mod soak;
+mod summary;
 mod symbols;
+mod terminal;
 mod toolbox;
 mod tracer;
 
@@ -38,9 +43,14 @@ const BARE_MACHINES: &[Need] =
     &[Need::Root, Need::Command("setpriv", "util-linux"), Need::Command("unshare", "util-linux")];
 
 fn main() {
+    if std::env::args().nth(1).as_deref() == Some(terminal::PANIC) {
+        terminal::panic_on_a_terminal();
+    }
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     let groups = [
+        terminal_trials(),
+        completion_trials(),
         counts_trials(),
         ending_trials(),
         loss_trials(),
@@ -93,6 +103,9 @@ fn counts_trials() -> Vec<Trial> {
     trials.push(live("bursts/staged", bursts::staged));
     trials.push(live("bursts/ended_while_staged", bursts::ended_while_staged));
     trials.push(live("counts/freed_with_process", counts::freed_with_process));
+    trials.push(live("summary/exact", summary::exact));
+    trials.push(live("summary/quiet", summary::quiet));
+    trials.push(live("summary/of_command", summary::of_command));
     trials
 }
 
@@ -133,6 +146,40 @@ fn form_trials() -> Vec<Trial> {
         live("forms/csv", forms::csv),
         live("forms/file", forms::into_file),
         live("forms/complaints", forms::complaints),
+    ]
+}
+
+fn terminal_trials() -> Vec<Trial> {
+    let exits = "software:page-faults:1 { @faults[pid]++; } interval:s:1 { exit(7); } END { clear(@faults); }";
+    vec![
+        live("terminal/status_line", terminal::status_line),
+        live("terminal/status_line_goes", terminal::status_line_goes),
+        live("terminal/no_status_line", terminal::no_status_line),
+        live("terminal/colors", terminal::colors),
+        live("terminal/top", terminal::top),
+        live("terminal/top_of_command", terminal::top_of_command),
+        live("terminal/top_holds_remarks", terminal::top_holds_remarks),
+        live("terminal/top_of_several_maps", terminal::top_of_several_maps),
+        live("terminal/restored/sigint", || terminal::top_restores(&[], Some(libc::SIGINT), Some(0))),
+        live("terminal/restored/sigterm", || terminal::top_restores(&[], Some(libc::SIGTERM), Some(0))),
+        live("terminal/restored/sighup", || terminal::top_restores(&[], Some(libc::SIGHUP), None)),
+        live("terminal/restored/sigquit", || terminal::top_restores(&[], Some(libc::SIGQUIT), None)),
+        live("terminal/restored/duration", || terminal::top_restores(&["--top", "--duration", "1s"], None, Some(0))),
+        live("terminal/restored/exit", move || terminal::top_restores(&["--top", "-e", exits], None, Some(7))),
+        live("terminal/restored/error", terminal::error_restores),
+        live("terminal/picture", terminal::picture),
+        Trial::test("terminal/restored/panic", terminal::panic_restores),
+    ]
+}
+
+fn completion_trials() -> Vec<Trial> {
+    let trial = |shell: &'static str, needs| {
+        need::trial(format!("completions/{shell}"), needs, move || completions::complete(shell))
+    };
+    vec![
+        trial("bash", &[Need::Command("bash", "bash")]),
+        trial("zsh", &[Need::Command("zsh", "zsh")]),
+        trial("fish", &[Need::Command("fish", "fish")]),
     ]
 }
 

@@ -60,13 +60,13 @@ pub const TOOLBOX: &[Tool] = &[
     },
     Tool {
         name: "faults-by-comm",
-        arguments: "--top 1000",
+        arguments: "--most 1000",
         says: &[Said("@faults[page_fault_gen]: ", AtLeast(0, FAULTS))],
         ..TOOL
     },
     Tool {
         name: "faults-by-access",
-        arguments: "--top 1000",
+        arguments: "--most 1000",
         says: &[Said("@faults[page_fault_gen, program, write, absent]: ", AtLeast(0, FAULTS))],
         ..TOOL
     },
@@ -103,7 +103,7 @@ pub const TOOLBOX: &[Tool] = &[
     Tool { name: "rss-growth", arguments: "--step 1", says: &[Said(" page_fault_gen ", AtLeast(2, 3))], ..TOOL },
     Tool {
         name: "page-cache",
-        arguments: "--top 1000",
+        arguments: "--most 1000",
         work: "dd if=/dev/zero of=$SCRATCH/cached bs=4k count=100 2>/dev/null; rm $SCRATCH/cached",
         says: &[Said("@pages[dd]: ", AtLeast(0, 1))],
         ..TOOL
@@ -113,7 +113,7 @@ pub const TOOLBOX: &[Tool] = &[
     Tool { name: "run-queue", says: &[Said("@us:", Any), Said(" |@", Any)], ..TOOL },
     Tool {
         name: "syscalls",
-        arguments: "--top 10000",
+        arguments: "--most 10000",
         says: &[Said("@syscalls[page_fault_gen, ", AtLeast(0, 1))],
         ..TOOL
     },

@@ -32,6 +32,10 @@ pub enum FunctionKind {
     Zero,
     /// `delete(@m[k])`
     Delete,
+    /// `retire(@m[k], name)`
+    Retire,
+    /// `summary(@m)`
+    Summary,
     /// `has_key(@m[k])`
     HasKey,
     /// `find(@m, k, $x)`
@@ -189,6 +193,13 @@ pub static FUNCTIONS: &[FunctionRow] = &[
         Kind::Print,
     ),
     row("printf", "printf(\"format\", a, b, ...)", "prints values by a format", (1, ANY), Kind::Printf),
+    row(
+        "retire",
+        "retire(@m[k]), retire(@m[k], name)",
+        "removes an element and keeps its value for summary(@m), under that name",
+        (1, 2),
+        Kind::Retire,
+    ),
     row("stats", "@m[k] = stats(n)", "count, average and sum of n", (1, 1), Kind::Aggregate(Aggregation::Stats)),
     row(
         "str",
@@ -219,6 +230,13 @@ pub static FUNCTIONS: &[FunctionRow] = &[
         Kind::Strncmp,
     ),
     row("sum", "@m[k] = sum(n)", "sum of n", (1, 1), Kind::Aggregate(Aggregation::Sum)),
+    row(
+        "summary",
+        "summary(@m)",
+        "tells on stderr what the map has held: how many elements, their sum, the greatest",
+        (1, 1),
+        Kind::Summary,
+    ),
     row(
         "time",
         "time(\"format\")",

@@ -104,10 +104,11 @@ impl Checker<'_> {
     fn element_argument(&mut self, row: &FunctionRow, args: &[ast::Arg], span: Span) -> Checked<Element> {
         match (&args[0].value.kind, args.get(1)) {
             (ast::ExprKind::Map(element), None) => self.element(element),
-            (ast::ExprKind::Map(element), Some(key)) if element.keys.is_empty() => {
+            (ast::ExprKind::Map(element), Some(key_ast)) if element.keys.is_empty() => {
                 let map = self.map_named(&element.map);
-                let key = self.key_parts(std::slice::from_ref(&key.value))?;
+                let key = self.key_parts(std::slice::from_ref(&key_ast.value))?;
                 self.learn_key(map, &key, element.map.span)?;
+                self.learn_key_names(map, std::slice::from_ref(&key_ast.value));
                 Ok(Element { map, key })
             }
             _ => {
@@ -173,7 +174,7 @@ impl Checker<'_> {
         element.keys.is_empty() && !(is_string && self.maps.key(map) == Some(&[]))
     }
 
-    fn map_with_key(&mut self, row: &FunctionRow, arg: &ast::Arg) -> Checked<MapRef> {
+    pub(super) fn map_with_key(&mut self, row: &FunctionRow, arg: &ast::Arg) -> Checked<MapRef> {
         let map = self.whole_map(row, arg)?;
         match self.maps.key(map) {
             Some([]) => {
@@ -210,6 +211,8 @@ impl Checker<'_> {
                 let map = self.whole_map(row, &args[0])?;
                 self.record(Action::Zero(map), Vec::new(), span)
             }
+            FunctionKind::Retire => self.retire(row, args, span)?,
+            FunctionKind::Summary => self.summary(row, &args[0], span)?,
             FunctionKind::Time => {
                 let format = match args.first() {
                     Some(format) => self.literal_text(&format.value, "the format")?,

@@ -116,7 +116,7 @@ impl Checker<'_> {
         }
     }
 
-    fn map_load(&mut self, element: &ast::MapElement, span: Span) -> Checked<Expr> {
+    pub(super) fn map_load(&mut self, element: &ast::MapElement, span: Span) -> Checked<Expr> {
         let element = self.element(element)?;
         if let Some(Value::Aggregate(value)) = self.maps.value(element.map).cloned() {
             let ty = self.aggregated_type(&value, span)?;

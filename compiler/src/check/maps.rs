@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use pfscript_grammar::{Diagnostic, Span, ast};
 
 use super::program::{Element, Expr};
+use super::record::name_of;
 use super::types::{Type, side_by_side};
 use super::{Checked, Checker, describe};
 use crate::catalog::{codes, nearest};
@@ -28,6 +29,7 @@ pub struct MapTable {
 struct Shape {
     name: String,
     key: Option<Vec<Type>>,
+    key_names: Vec<String>,
     key_span: Span,
     value: Option<Value>,
     value_span: Span,
@@ -58,6 +60,7 @@ impl MapTable {
             let shape = Shape {
                 name: name.name.clone(),
                 key: None,
+                key_names: Vec::new(),
                 key_span: name.span,
                 value: None,
                 value_span: name.span,
@@ -123,6 +126,8 @@ fn layout(shape: Shape, symbols: &mut HashSet<String>) -> MapInfo {
         name: shape.name,
         kind,
         key_size: if key.is_empty() { 4 } else { key_size },
+        // Of a tuple that is spread over the key the parts have no names.
+        key_names: if shape.key_names.len() == key.len() { shape.key_names } else { vec![String::new(); key.len()] },
         key,
         value_size: value_size(&value),
         value,
@@ -266,7 +271,19 @@ impl Checker<'_> {
         let map = self.map_named(&element.map);
         let keys = self.key_parts(&element.keys)?;
         self.learn_key(map, &keys, element.map.span)?;
+        self.learn_key_names(map, &element.keys);
         Ok(Element { map, key: keys })
+    }
+
+    /// Lets the map learn what its key's parts are called: the first use counts, and a later one
+    /// where it had no name.
+    pub(super) fn learn_key_names(&mut self, map: MapRef, keys: &[ast::Expr]) {
+        let found = keys.iter().map(|key| name_of(key).unwrap_or_default());
+        let known = &mut self.maps.shapes[map.0 as usize].key_names;
+        known.resize(keys.len(), String::new());
+        for (known, found) in known.iter_mut().zip(found).filter(|(known, _)| known.is_empty()) {
+            *known = found.to_owned();
+        }
     }
 
     /// The parts of a key, tuples among them; `@m[(a, b)]` is `@m[a, b]`.
@@ -406,7 +423,7 @@ fn describe_key(types: &[Type]) -> String {
     }
 }
 
-fn describe_shape(value: &Value) -> String {
+pub(super) fn describe_shape(value: &Value) -> String {
     match value {
         Value::Data(Type::Int { .. }) => "integers".into(),
         Value::Data(Type::Str { .. }) => "strings".into(),

@@ -19,6 +19,7 @@ mod operators;
 pub mod params;
 pub mod program;
 mod record;
+mod retire;
 mod scope;
 mod stacks;
 mod stmt;

@@ -124,6 +124,10 @@ pub enum ExprKind {
     },
     /// Removes the element; 1 when there was one.
     MapDelete(Element),
+    /// How many elements were retired from a map.
+    RetiredCount(MapRef),
+    /// The sum of their values.
+    RetiredSum(MapRef),
     /// One atomic addition to a map element.
     MapAdd {
         /// The element.
@@ -303,6 +307,15 @@ pub enum StmtKind {
         element: Element,
         /// The value.
         value: Expr,
+    },
+    /// Adds an element of a map to the tally of those that were retired, and tells of it.
+    Retire {
+        /// The map.
+        map: MapRef,
+        /// The layout of the record that tells of it.
+        record: usize,
+        /// Its fields that have bytes in it; the first is the element's value.
+        fields: Vec<Expr>,
     },
     /// `@m[k] = count()` and its kind.
     Aggregate {

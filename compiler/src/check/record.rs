@@ -43,13 +43,9 @@ impl Checker<'_> {
         if let Some(name) = &arg.name {
             return Ok(name.name.clone());
         }
-        match &arg.value.kind {
-            ast::ExprKind::Name(name) | ast::ExprKind::Var(name) => Ok(name.clone()),
-            ast::ExprKind::Field { field, .. } if !field.name.starts_with(|c: char| c.is_ascii_digit()) => {
-                Ok(field.name.clone())
-            }
-            ast::ExprKind::Map(element) if !element.map.name.is_empty() => Ok(element.map.name.clone()),
-            _ => {
+        match name_of(&arg.value) {
+            Some(name) => Ok(name.to_owned()),
+            None => {
                 let diagnostic = Diagnostic::error(codes::FIELD_NAME, arg.value.span, "this field needs a name");
                 Err(self.note(diagnostic.help("write `name = value`")))
             }
@@ -174,6 +170,18 @@ impl Checker<'_> {
             self.records.len() - 1
         });
         StmtKind::Output { record, fields }
+    }
+}
+
+/// The last name of what is written, if it ends in one.
+pub(super) fn name_of(expr: &ast::Expr) -> Option<&str> {
+    match &expr.kind {
+        ast::ExprKind::Name(name) | ast::ExprKind::Var(name) => Some(name),
+        ast::ExprKind::Field { field, .. } => {
+            Some(field.name.as_str()).filter(|name| !name.starts_with(|c: char| c.is_ascii_digit()))
+        }
+        ast::ExprKind::Map(element) => Some(element.map.name.as_str()).filter(|name| !name.is_empty()),
+        _ => None,
     }
 }
 

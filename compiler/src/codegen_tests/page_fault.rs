@@ -24,6 +24,7 @@ pub fn faults_map() -> MapInfo {
         symbol: "faults".into(),
         kind: MapKind::Hash,
         key: Vec::new(),
+        key_names: Vec::new(),
         key_size: 4,
         value: MapValue::Data(DataType::Int { bytes: 8, signed: false }),
         value_size: 8,

@@ -1,9 +1,10 @@
-//! What lies in the object's `.bss` section: counters of what is lost, the start of tracing, and
-//! a stretch of zeros that new map elements are made from, and one for what nobody wants to know.
+//! What lies in the object's `.bss` section: counters of what is lost, the start of tracing, the
+//! tallies of what was retired from maps, a stretch of zeros that new map elements are made from, and
+//! one for what nobody wants to know.
 
 use rustc_hash::FxHashMap;
 
-use crate::manifest::{Counter, CounterKind};
+use crate::manifest::{Counter, CounterKind, MapRef};
 
 /// The layout of `.bss`, growing as programs need things in it.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +13,7 @@ pub struct Bss {
     pub start_time: Option<u32>,
     /// The counters.
     pub counters: Vec<Counter>,
+    tallies: Vec<(MapRef, u32)>,
     offsets: FxHashMap<CounterKind, u32>,
     zeros: Option<(u32, u32)>,
     scratch: Option<(u32, u32)>,
@@ -39,6 +41,17 @@ impl Bss {
         let offset = self.reserve(8);
         self.counters.push(Counter { offset, what });
         self.offsets.insert(what, offset);
+        offset
+    }
+
+    /// Offset of the tally of what was retired from `map`: how many elements, and 8 bytes further
+    /// the sum of their values.
+    pub fn tally(&mut self, map: MapRef) -> u32 {
+        if let Some(&(_, offset)) = self.tallies.iter().find(|(known, _)| *known == map) {
+            return offset;
+        }
+        let offset = self.reserve(16);
+        self.tallies.push((map, offset));
         offset
     }
 

@@ -47,6 +47,8 @@ impl Lowering<'_> {
                 let key = self.key(element);
                 self.builder.push(InstData::MapDelete { map: element.map, key }, IrType::I64)
             }
+            ExprKind::RetiredCount(map) => self.retired(*map, 0),
+            ExprKind::RetiredSum(map) => self.retired(*map, 8),
             ExprKind::MapAdd { element, delta, result } => self.map_add(element, delta, *result),
             ExprKind::VarAdd { var, delta, result } => self.var_add(*var, delta, *result),
             ExprKind::Binary { op, lhs, rhs } => {

@@ -9,7 +9,7 @@ use crate::ir::function::Type as IrType;
 use crate::ir::inst::MapAddrOf;
 use crate::ir::{BinaryOp, CmpOp, InstData, Value, Values, values};
 use crate::kernel::FieldKind;
-use crate::manifest::{CounterKind, DataType, Member, StackShape};
+use crate::manifest::{CounterKind, DataType, MapRef, Member, StackShape};
 
 /// `BPF_F_USER_STACK` of `include/uapi/linux/bpf.h`.
 const USER_STACK: i64 = 1 << 8;
@@ -46,6 +46,18 @@ impl Lowering<'_> {
             }
             Source::Context { offset, kind } => self.context_field(offset, kind, ty),
         }
+    }
+
+    /// A part of the tally of what was retired from a map.
+    pub(super) fn retired(&mut self, map: MapRef, offset: i16) -> Value {
+        let base = self.tally(map);
+        self.builder.push(InstData::Load { bytes: 8, signed: false, base, offset }, IrType::I64)
+    }
+
+    /// Where the tally of what was retired from a map lies.
+    pub(super) fn tally(&mut self, map: MapRef) -> Value {
+        let offset = self.tables.bss.tally(map);
+        self.builder.push(InstData::CounterAddr { offset }, IrType::Ptr)
     }
 
     fn elapsed(&mut self) -> Value {

@@ -3,8 +3,8 @@
 use super::{Loop, Lowering, Place};
 use crate::check::program::{Expr, Stmt, StmtKind, Var};
 use crate::ir::function::Type as IrType;
-use crate::ir::{BinaryOp, CmpOp, InstData};
-use crate::manifest::MapValue;
+use crate::ir::{BinaryOp, CmpOp, InstData, Value};
+use crate::manifest::{MapRef, MapValue};
 
 impl Lowering<'_> {
     /// Statements up to the first that ends the block: nothing runs behind it.
@@ -30,6 +30,7 @@ impl Lowering<'_> {
                 let value = self.expr(value);
                 self.builder.effect(InstData::MapStore { map: element.map, key, value, must: false });
             }
+            StmtKind::Retire { map, record, fields } => self.retire(*map, *record, fields),
             StmtKind::Aggregate { element, value } => {
                 let key = self.key(element);
                 let value = self.aggregated(&self.tables.maps[element.map.0 as usize].value.clone(), value);
@@ -42,8 +43,7 @@ impl Lowering<'_> {
             StmtKind::Unroll { count, body } => (0..*count).for_each(|_| self.stmts(body)),
             StmtKind::Output { record, fields } => {
                 let fields = fields.iter().map(|field| self.expr(field)).collect();
-                self.tables.uses_stage |= self.builder.func().stageable > 0;
-                self.builder.effect(InstData::Output { record: *record as u32, fields });
+                self.output(*record, fields);
             }
             StmtKind::Return => self.builder.ret(),
             StmtKind::Break => match self.innermost() {
@@ -57,6 +57,19 @@ impl Lowering<'_> {
         }
     }
 
+    fn retire(&mut self, map: MapRef, record: usize, fields: &[Expr]) {
+        let fields: Vec<_> = fields.iter().map(|field| self.expr(field)).collect();
+        let (one, base) = (self.builder.iconst(1), self.tally(map));
+        self.builder.effect(InstData::AtomicAdd { value: one, base, offset: 0 });
+        self.builder.effect(InstData::AtomicAdd { value: fields[0], base, offset: 8 });
+        self.output(record, fields);
+    }
+
+    fn output(&mut self, record: usize, fields: Vec<Value>) {
+        self.tables.uses_stage |= self.builder.func().stageable > 0;
+        self.builder.effect(InstData::Output { record: record as u32, fields: fields.into() });
+    }
+
     fn innermost(&self) -> Loop {
         *self.loops.last().expect("the checker refuses break and continue outside a loop")
     }
@@ -67,7 +80,7 @@ impl Lowering<'_> {
     }
 
     /// Makes `value`, which has the variable's type, its value.
-    pub(super) fn assign(&mut self, var: Var, value: crate::ir::Value) {
+    pub(super) fn assign(&mut self, var: Var, value: Value) {
         match self.place(var) {
             Place::Variable(variable) => self.builder.define(variable, value),
             Place::Slot(slot, _) => {
@@ -78,7 +91,7 @@ impl Lowering<'_> {
     }
 
     /// What a map's aggregation takes in: for a histogram the number of the bucket.
-    fn aggregated(&mut self, map: &MapValue, value: &Expr) -> crate::ir::Value {
+    fn aggregated(&mut self, map: &MapValue, value: &Expr) -> Value {
         let is_unsigned = value.ty.is_uint64();
         let value = self.expr(value);
         match map {

@@ -37,6 +37,8 @@ pub enum Mode {
     Explain(Option<String>),
     /// Name what a script may name (`--reference`).
     Reference,
+    /// Print what makes this shell complete command lines.
+    Completions(String),
 }
 
 /// The command line, understood.
@@ -64,6 +66,8 @@ pub struct Args {
     pub buffer_size: Option<usize>,
     /// The script's parameters that were given, by name.
     pub params: Vec<(String, ParamValue)>,
+    /// Show a live view, of the map of this name; of the first if it is empty.
+    pub top: Option<String>,
     /// `$1`, `$2`, ...
     pub positional: Vec<String>,
 }
@@ -109,6 +113,7 @@ fn understand(matches: &ArgMatches, params: &[ParamSpec]) -> Args {
         duration: matches.get_one("duration").copied(),
         max_events: matches.get_one("max-events").copied(),
         buffer_size: matches.get_one("buffer-size").copied(),
+        top: text("top").map(str::to_owned),
         params: params.iter().filter_map(given).collect(),
         positional: matches.get_many::<String>("args").unwrap_or_default().cloned().collect(),
     }
@@ -127,6 +132,7 @@ fn mode(matches: &ArgMatches) -> Mode {
         () => match (text("dump-ir"), matches.get_one::<PathBuf>("emit-obj"), text("explain")) {
             (Some(pass), _, _) => Mode::DumpIr(pass),
             (_, Some(file), _) => Mode::EmitObj(file.clone()),
+            _ if matches.contains_id("completions") => Mode::Completions(text("completions").unwrap_or_default()),
             (_, _, Some(code)) => Mode::Explain(Some(code).filter(|code| !code.is_empty())),
             _ => Mode::Run,
         },

@@ -17,6 +17,11 @@ fn all() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
     SYNTAX.iter().chain(MEANING).chain(OWN)
 }
 
+/// Every code, as what may stand behind `--explain`.
+pub fn codes() -> impl Iterator<Item = &'static str> {
+    all().map(|(code, _)| *code)
+}
+
 /// Every code with what it means, a line each, in the order of the codes.
 pub fn list() -> String {
     let mut lines: Vec<String> = all().map(|(code, meaning)| format!("{code}  {meaning}\n")).collect();

@@ -6,14 +6,18 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgGroup, Command, value_parser};
+use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate};
 use pfscript_compiler::params::{ParamSpec, ParamType, ParamValue};
 use pfscript_compiler::pass_names;
 
+use crate::cli::complete::{Scripts, shells};
+use crate::cli::explain::codes;
 use crate::cli::values::{parse_duration, parse_size};
 
 const USAGE: &str = "pfscript [OPTIONS] [SCRIPT] [--PARAM VALUE]... [ARG]...
        pfscript [OPTIONS] -e PROGRAM [--PARAM VALUE]... [ARG]...";
-const EXAMPLES: &str = "\
+/// What stands below the options in the help.
+pub const EXAMPLES: &str = "\
 Examples:
   sudo pfscript                                report processes by page faults (built-in pagefault)
   sudo pfscript pagefault --log_step 70        the same, every 70 faults
@@ -40,6 +44,10 @@ pub fn options() -> Vec<Arg> {
         value("output", "FILE", "Write data to FILE, made new or emptied")
             .short('o')
             .value_parser(value_parser!(PathBuf)),
+        value("top", "@MAP", "Show a map live, the fastest growing first; the script's first if none is named")
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value(""),
         value("flamegraph", "FILE", "Draw maps keyed by stacks as a flame graph (SVG), instead of printing them")
             .value_parser(value_parser!(PathBuf)),
         value("command", "COMMAND", "Run COMMAND, trace it and what it starts, and exit as it does")
@@ -78,8 +86,11 @@ pub fn options() -> Vec<Arg> {
         flag("list-scripts", "Name the built-in scripts"),
         value("explain", "CODE", "Say what a diagnostic's code means, such as PF0101; without CODE, what all mean")
             .num_args(0..=1)
-            .default_missing_value(""),
+            .default_missing_value("")
+            .add(ArgValueCandidates::new(|| codes().map(CompletionCandidate::new).collect())),
         flag("reference", "Name the probes, builtins and functions of the language"),
+        value("completions", "SHELL", "Print what makes SHELL complete pfscript's command lines")
+            .value_parser(PossibleValuesParser::new(shells())),
         Arg::new("help")
             .long("help")
             .short('h')
@@ -90,8 +101,19 @@ pub fn options() -> Vec<Arg> {
 }
 
 /// The options that exclude one another: what is done with the script.
-const MODES: [&str; 9] =
-    ["check", "dump-ast", "dump-ir", "dump-bytecode", "emit-obj", "list", "list-scripts", "reference", "explain"];
+const MODES: [&str; 11] = [
+    "top",
+    "check",
+    "dump-ast",
+    "dump-ir",
+    "dump-bytecode",
+    "emit-obj",
+    "list",
+    "list-scripts",
+    "reference",
+    "explain",
+    "completions",
+];
 
 /// A parameter that has the name of one of the tool's options, if there is one.
 pub fn clashing(params: &[ParamSpec]) -> Option<&ParamSpec> {
@@ -113,7 +135,8 @@ pub fn command(has_program: bool, title: &str, params: &[ParamSpec]) -> Command 
         .group(ArgGroup::new("mode").args(MODES));
     if !has_program {
         let help = "A file, - for standard input, or a built-in script [default: pagefault]";
-        command = command.arg(Arg::new("script").value_name("SCRIPT").value_parser(value_parser!(OsString)).help(help));
+        let script = Arg::new("script").value_name("SCRIPT").value_parser(value_parser!(OsString)).help(help);
+        command = command.arg(script.add(ArgValueCompleter::new(Scripts)));
     }
     let positional = Arg::new("args").value_name("ARG").num_args(0..).allow_negative_numbers(true);
     command = command.arg(positional.help("What $1, $2, ... stand for in the script"));
@@ -141,6 +164,7 @@ fn param_option(param: &ParamSpec) -> Arg {
             "list-scripts",
             "reference",
             "explain",
+            "completions",
         ]),
         _ => option.allow_negative_numbers(true),
     }

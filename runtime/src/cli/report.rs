@@ -167,6 +167,11 @@ pub fn note(text: &str) {
     say(Level::NOTE, text, &[]);
 }
 
+/// Says something of several lines, harmless already.
+pub fn text(text: &str) {
+    to_stderr(text);
+}
+
 /// `error: text`, then what to do, a line each.
 fn say(level: Level<'_>, text: &str, help: &[String]) {
     let title = Group::with_title(level.primary_title(clean(text)));
@@ -199,9 +204,13 @@ fn stderr_renderer() -> Renderer {
 
 /// Colours only where somebody sees them and has not declined (no-color.org).
 fn colored() -> bool {
-    let declined = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    io::stderr().is_terminal() && !declined && !dumb
+    io::stderr().is_terminal() && !no_color() && !dumb
+}
+
+/// Whether the user has declined colours (no-color.org).
+pub fn no_color() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
 /// Writes in one piece. Where stderr is closed there is nobody to tell.

@@ -1,9 +1,10 @@
 //! From the command line to the exit code: the order in which everything happens.
 
-use std::ffi::OsString;
-use std::io::{self, Write};
+use std::ffi::{OsStr, OsString};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
+use pfscript_compiler::manifest::{Manifest, MapRef};
 use pfscript_compiler::params::ParamSpec;
 use pfscript_compiler::{
     Alternatives, Artifact, Options, Traced, compile, declared_params, dump_bytecode, dump_ir, reference,
@@ -12,9 +13,10 @@ use pfscript_grammar::{Diagnostic, SourceFile, Span, ast, parse, print_ast};
 
 use crate::cli::args::{self, Args, Mode};
 use crate::cli::report;
-use crate::cli::scan::scan;
+use crate::cli::scan::{scan, spelled_out};
 use crate::cli::script::{self, NoScript};
-use crate::cli::{explain, list, options};
+use crate::cli::status::StatusLine;
+use crate::cli::{complete, explain, list, options};
 use crate::command::{self, Command, NotRun};
 use crate::failure::Failure;
 use crate::kernel::Kernel;
@@ -24,6 +26,7 @@ use crate::output::{Destination, FormName, Output, Remark, Remarks, Verbosity};
 use crate::privileges::Needs;
 use crate::session::{self, Settings};
 use crate::sys::page_size;
+use crate::top;
 
 /// The exit codes; `exit(N)` in a script gives N.
 const DONE: u8 = 0;
@@ -37,6 +40,8 @@ enum Stop {
     CommandLine(Box<clap::Error>),
     /// A code that there is not.
     NoCode(String),
+    /// What cannot be shown live.
+    NoTop(String),
     /// There is no script.
     NoScript(NoScript),
     /// Folded stacks are asked for of a script, named here, that has none.
@@ -56,15 +61,32 @@ enum Stop {
 /// Does what `words` (the command line without the program's own name) ask for and gives the exit
 /// code. What is wrong has been said on stderr.
 pub fn run(words: &[OsString]) -> u8 {
+    if let Some(shell) = std::env::var_os(complete::ASKED_BY) {
+        return answer(&shell, words).unwrap_or(WRONG_COMMAND_LINE);
+    }
     attempt(words).unwrap_or_else(|stop| stop.report())
 }
 
+/// Tells a shell what may stand on its command line; says nothing else, for there is a line being
+/// written.
+fn answer(shell: &OsStr, words: &[OsString]) -> io::Result<u8> {
+    let answer = complete::answer(shell, words)?;
+    Destination::stdout()?.write_all(&answer)?;
+    Ok(DONE)
+}
+
 fn attempt(words: &[OsString]) -> Result<u8, Stop> {
+    let words = &spelled_out(words);
     let scan = scan(words);
     let source = script::read(&scan.script).map_err(Stop::NoScript)?;
     let (script, params) = or_wrong(&source, read_params(&source))?;
     let args = args::parse(words, &scan, source.name(), &params).map_err(Stop::CommandLine)?;
-    let command = args.command.as_deref().filter(|_| args.mode == Mode::Run).map(Command::prepare).transpose();
+    let command = args
+        .command
+        .as_deref()
+        .filter(|_| args.mode == Mode::Run)
+        .map(|text| Command::prepare(text, args.top.is_some()))
+        .transpose();
     let command = command.map_err(Stop::NotRun)?;
     let options = options(&args, command.as_ref());
     match &args.mode {
@@ -73,6 +95,7 @@ fn attempt(words: &[OsString]) -> Result<u8, Stop> {
         Mode::Explain(None) => print(&explain::list()),
         Mode::Explain(Some(code)) => print(&explain::explain(code).map_err(Stop::NoCode)?),
         Mode::Reference => print(&reference()),
+        Mode::Completions(shell) => print(&complete::snippet(shell).map_err(Stop::Unwritten)?),
         Mode::DumpAst => print(&print_ast(&script, &source)),
         Mode::DumpIr(pass) => {
             let ir = dump_ir(&script, &Kernel::new(), &options, Some(pass));
@@ -146,7 +169,11 @@ fn trace(
     if folds && !manifest.maps.iter().any(has_stacks) {
         return Err(Stop::NoStacks(source.name().to_owned()));
     }
-    let to = destination(args.output.as_ref())?;
+    let shown = args.top.as_ref().map(|name| shown(manifest, name)).transpose().map_err(Stop::NoTop)?;
+    let to = match (&args.output, shown) {
+        (None, Some(_)) => destination(Some(&PathBuf::from("/dev/null")))?,
+        (output, _) => destination(output.as_ref())?,
+    };
     let duplicate = to.duplicate().map_err(Stop::Unopened)?;
     let picture = args.flamegraph.as_ref().map(|file| Destination::file(file)).transpose().map_err(Stop::Unopened)?;
     let picture = picture.map(|to| FlameGraph::new(manifest, to, source.name()));
@@ -156,7 +183,7 @@ fn trace(
         None if args.pids.is_empty() => None,
         None => Some(command::until_all_ended(&args.pids).map_err(Stop::NotRun)?),
     };
-    let settings = Settings {
+    let mut settings = Settings {
         duration: args.duration,
         max_events: args.max_events,
         buffer_pages: args.buffer_size.map(|bytes| bytes.div_ceil(page_size())),
@@ -164,7 +191,14 @@ fn trace(
         needs: Some(Needs::of(manifest, command.is_some())),
         until,
     };
-    let ended = session::run(artifact, kernel, settings, &mut output);
+    let ended = match shown {
+        None => session::run(artifact, kernel, settings, &mut output),
+        Some(map) => {
+            let (mut top, until) = top::live(manifest, map, !report::no_color(), &mut output, settings.until.take());
+            settings.until = Some(until);
+            session::run(artifact, kernel, settings, &mut top)
+        }
+    };
     let code_of_command = command.and_then(Command::end);
     let code = ended.map_err(|failure| Stop::Machine(Box::new(source.clone()), failure))?;
     output.finish().map_err(Stop::Unwritten)?;
@@ -174,14 +208,31 @@ fn trace(
     Ok(code as u8)
 }
 
-/// Remarks on stderr: warnings always, notes with `-v`.
+/// The map that `--top` shows, if there is a screen to show it on.
+fn shown(manifest: &Manifest, name: &str) -> Result<MapRef, String> {
+    if !io::stdout().is_terminal() {
+        return Err("--top needs a terminal to draw on; data goes to a file with -o".to_owned());
+    }
+    top::choose(manifest, name)
+}
+
+/// Remarks on stderr: the script's own and warnings always, notes with `-v`, everything else without `-q`.
 fn remarks(source: &SourceFile, verbosity: Verbosity) -> Remarks {
-    let source = source.clone();
+    let (source, mut status) = (source.clone(), StatusLine::new(verbosity > Verbosity::Quiet));
     Box::new(move |remark, text| match remark {
-        Remark::Script { is_error, span } => report::of_script(&source, span, is_error, text),
-        Remark::Warning => report::warning(text),
+        Remark::Waiting => status.show(text),
+        Remark::Data => status.erase(),
+        Remark::Script { is_error, span } => {
+            status.erase();
+            report::of_script(&source, span, is_error, text);
+        }
+        Remark::Warning => {
+            status.erase();
+            report::warning(text);
+        }
+        Remark::Summary if verbosity > Verbosity::Quiet => report::text(text),
         Remark::Note if verbosity == Verbosity::Verbose => report::note(text),
-        Remark::Note => {}
+        Remark::Summary | Remark::Note => {}
     })
 }
 
@@ -227,7 +278,7 @@ impl Stop {
                     _ => WRONG_COMMAND_LINE,
                 }
             }
-            Self::NoCode(message) => said(&message, &[], WRONG_COMMAND_LINE),
+            Self::NoCode(message) | Self::NoTop(message) => said(&message, &[], WRONG_COMMAND_LINE),
             Self::NoScript(NoScript::Unreadable { message, help }) => said(&message, &help, WRONG_COMMAND_LINE),
             Self::NoScript(NoScript::Unusable(message)) => said(&message, &[], WRONG_SCRIPT),
             Self::NoStacks(name) => {

@@ -32,6 +32,12 @@ pub struct Scan {
     pub taken: Vec<(String, OsString)>,
 }
 
+/// `words` with `-lv`, as bpftrace has it, spelled out: `-l` may have a value, which `v` would be.
+pub fn spelled_out(words: &[OsString]) -> Vec<OsString> {
+    let spelled_out = |word: &OsString| if word == "-lv" { "-vl".into() } else { word.clone() };
+    words.iter().map(spelled_out).collect()
+}
+
 /// Finds the script in `words` (without the program's own name).
 pub fn scan(words: &[OsString]) -> Scan {
     let options = options();
@@ -103,6 +109,11 @@ mod tests {
 
     fn named(name: &str) -> ScriptRef {
         ScriptRef::Named(name.into())
+    }
+
+    #[test]
+    fn bpftraces_lv_is_two_flags() {
+        assert_eq!(spelled_out(&words("-lv kprobe:* -l -v -q")), words("-vl kprobe:* -l -v -q"));
     }
 
     #[test]

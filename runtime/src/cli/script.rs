@@ -139,7 +139,7 @@ pub fn list() -> String {
 }
 
 /// What stands in a script's first comment: `// name.pf - purpose`.
-fn purpose(text: &str) -> &str {
+pub fn purpose(text: &str) -> &str {
     let comment = text.lines().find_map(|line| line.strip_prefix("// ")).unwrap_or_default();
     comment.split_once(" - ").map_or(comment, |(_, purpose)| purpose).trim_end_matches('.')
 }

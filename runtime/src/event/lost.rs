@@ -150,6 +150,7 @@ mod tests {
             symbol: "m_faults".into(),
             kind: MapKind::Hash,
             key: Vec::new(),
+            key_names: Vec::new(),
             key_size: 4,
             value: MapValue::Data(DataType::Int { bytes: 8, signed: true }),
             value_size: 8,

@@ -7,21 +7,24 @@
 pub mod context;
 pub mod csv;
 pub mod destination;
+pub mod elements;
 pub mod flame_graph;
 pub mod folded;
 pub mod histogram;
 pub mod json;
 pub mod printf;
+pub mod summary;
 pub mod table;
 pub mod text;
 pub mod time;
 pub mod value;
 
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 
 use std::collections::BTreeSet;
 use std::io;
+use std::time::{Duration, Instant};
 
 use aya::maps::MapData;
 use pfscript_compiler::manifest::{Action, Format, Manifest, MapInfo, MapRef, RecordLayout};
@@ -33,6 +36,7 @@ use crate::output::context::Context;
 pub use crate::output::destination::Destination;
 use crate::output::flame_graph::FlameGraph;
 use crate::output::folded::{Folded, has_stacks};
+use crate::output::summary::{Retired, Summary};
 use crate::sink::Sink;
 use crate::symbols::stacks::Stacks;
 use crate::sys::map::RawMap;
@@ -133,6 +137,12 @@ pub enum Remark {
     Warning,
     /// What is shown with `-v`.
     Note,
+    /// What a map has held, in lines.
+    Summary,
+    /// What is under way while there is nothing else to see, in place of what was said of it before.
+    Waiting,
+    /// That there is something else to see now.
+    Data,
     /// What the script has to say about itself.
     Script {
         /// An error, else a warning.
@@ -161,6 +171,18 @@ pub struct Output<'a> {
     at_exit_maps: bool,
     /// What the form has no place for, so far.
     left_out: BTreeSet<String>,
+    tracing: Tracing,
+    retired: Retired,
+    summaries: Vec<Summary>,
+}
+
+/// How long tracing has been under way.
+#[derive(Debug, Default)]
+struct Tracing {
+    began: Option<Instant>,
+    took: Duration,
+    /// While nobody has seen anything of it yet: after how many seconds to say so again.
+    next_told: Option<u64>,
 }
 
 impl<'a> Output<'a> {
@@ -181,6 +203,9 @@ impl<'a> Output<'a> {
             unwritten: 0,
             to,
             remarks,
+            tracing: Tracing::default(),
+            retired: Retired::default(),
+            summaries: Vec::new(),
             picture: None,
             at_exit_maps: false,
             left_out: BTreeSet::new(),
@@ -218,6 +243,7 @@ impl<'a> Output<'a> {
     }
 
     fn write_out(&mut self) -> io::Result<()> {
+        self.stop_waiting();
         let mut rest = &self.buffer[..];
         let result = self.to.write(&mut rest);
         let written = self.buffer.len() - rest.len();
@@ -225,6 +251,23 @@ impl<'a> Output<'a> {
         self.ends.clear();
         self.buffer.clear();
         result
+    }
+
+    /// Tells each second that nothing has come yet, where the data would be seen.
+    fn wait(&mut self) {
+        let Tracing { began: Some(began), next_told: Some(next), .. } = &mut self.tracing else { return };
+        let seconds = began.elapsed().as_secs();
+        if seconds >= *next {
+            *next = seconds + 1;
+            let text = format!("tracing for {seconds} s, nothing to report yet; Ctrl-C ends");
+            (self.remarks)(Remark::Waiting, &text);
+        }
+    }
+
+    fn stop_waiting(&mut self) {
+        if self.tracing.next_told.take().is_some() {
+            (self.remarks)(Remark::Data, "");
+        }
     }
 }
 
@@ -253,7 +296,13 @@ impl Sink for Output<'_> {
                 (self.remarks)(remark, String::from_utf8_lossy(&text).trim_end_matches('\n'));
             }
             // The session itself sees to these.
-            Action::Exit | Action::Clear(_) | Action::Zero(_) | Action::PrintElement(_) | Action::PrintMap(_) => {}
+            Action::Exit
+            | Action::Clear(_)
+            | Action::Zero(_)
+            | Action::PrintElement(_)
+            | Action::PrintMap(_)
+            | Action::Retire(_)
+            | Action::Summary(_) => {}
         }
         if self.buffer.len() > before {
             self.ends.push(self.buffer.len());
@@ -284,6 +333,40 @@ impl Sink for Output<'_> {
         self.pass_on()
     }
 
+    fn retired(&mut self, map: MapRef, layout: usize, bytes: &[u8]) -> io::Result<()> {
+        let (info, report) = (&self.manifest.maps[map.0 as usize], Report::new(&self.manifest.records, layout, bytes));
+        self.retired.add(map, info, &report, &mut self.context);
+        Ok(())
+    }
+
+    fn summary(&mut self, map: MapRef, data: &MapData, layout: usize, bytes: &[u8]) -> io::Result<()> {
+        let (info, report) = (&self.manifest.maps[map.0 as usize], Report::new(&self.manifest.records, layout, bytes));
+        let rows = maps::entries(data, info)?;
+        self.summaries.push(Summary::new((map, info), &rows, &self.retired, &report, &mut self.context));
+        Ok(())
+    }
+
+    fn tracing_began(&mut self) -> io::Result<()> {
+        let next_told = self.to.is_terminal().then_some(0);
+        self.tracing = Tracing { began: Some(Instant::now()), next_told, ..Tracing::default() };
+        self.wait();
+        Ok(())
+    }
+
+    fn tracing_ended(&mut self) {
+        self.tracing.took = self.tracing.began.map_or(Duration::ZERO, |began| began.elapsed());
+        self.stop_waiting();
+    }
+
+    fn ended(&mut self, losses: &[String]) {
+        for summary in &self.summaries {
+            let gap = if self.to.is_terminal() { "\n" } else { "" };
+            let text = summary.text(self.tracing.took, losses.is_empty());
+            (self.remarks)(Remark::Summary, &format!("{gap}{text}"));
+        }
+        losses.iter().for_each(|loss| self.warn(loss));
+    }
+
     fn remaining_maps(&mut self) {
         self.at_exit_maps = true;
     }
@@ -299,6 +382,7 @@ impl Sink for Output<'_> {
     fn flush(&mut self) -> io::Result<()> {
         self.context.clock.refresh();
         self.context.stacks.look_again();
+        self.wait();
         if self.buffer.is_empty() { Ok(()) } else { self.write_out() }
     }
 

@@ -82,6 +82,7 @@ fn map(name: &str, key: Vec<Member>, value: MapValue) -> MapInfo {
         name: name.into(),
         symbol: name.into(),
         kind: MapKind::Hash,
+        key_names: vec![String::new(); key.len()],
         key,
         key_size: 8,
         value,

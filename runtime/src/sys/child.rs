@@ -14,6 +14,8 @@ pub struct Image {
     pub program: CString,
     /// Its arguments, its own name first.
     pub args: Vec<CString>,
+    /// Whether it has no terminal, or whatever we have, to read from and write to.
+    pub is_silent: bool,
     /// `NAME=value` each.
     pub env: Vec<CString>,
     /// Whom to be; ourselves if absent.
@@ -116,6 +118,13 @@ fn become_image(image: &Image) -> nix::Result<()> {
     // What Rust's runtime ignores, a command does not expect to be ignored.
     // SAFETY: no handler is installed.
     unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }?;
+    if image.is_silent {
+        // SAFETY: the name ends with a NUL; the numbers are those of the child's own descriptors.
+        unsafe {
+            let nothing = Errno::result(libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC))?;
+            (0..=2).try_for_each(|fd| Errno::result(libc::dup2(nothing, fd)).map(drop))?;
+        }
+    }
     if let Some(user) = &image.user {
         match &user.name {
             Some(name) => initgroups(name, user.gid)?,

@@ -46,6 +46,7 @@ pub fn hear(signals: &[i32]) -> io::Result<()> {
             let now = monotonic_now();
             let earlier = FIRST.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed).err();
             if earlier.is_some_and(|earlier| now.saturating_sub(earlier) > ONE_REQUEST) {
+                super::terminal::restore();
                 let _ = emulate_default_handler(signal);
             }
         };
