@@ -13,13 +13,13 @@ pub const CASES: &[Case] = &[
         name: "suite_of_cases",
         needs: Needs::Nothing,
         commands: "suite run/ --color never --test-threads 2",
-        check: &|seen| all_passed(seen, files("../tests/cases/run", "out")),
+        check: &|seen| all_passed(seen, files("../tests/cases/run", &["out", "said"])),
     },
     Case {
         name: "suite_of_scripts",
         needs: Needs::Nothing,
         commands: "suite scripts/ --color never --test-threads 2",
-        check: &|seen| all_passed(seen, files("../scripts", "pf")),
+        check: &|seen| all_passed(seen, files("../scripts", &["pf"])),
     },
     Case {
         name: "suite_of_generated",
@@ -52,9 +52,9 @@ fn all_passed(seen: &Transcript, count: usize) -> Result<(), String> {
     }
 }
 
-/// How many files of the tree's folder have that extension.
-fn files(folder: &str, extension: &str) -> usize {
+/// How many files of the tree's folder have one of these extensions.
+fn files(folder: &str, extensions: &[&str]) -> usize {
     let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
     let paths = entries.into_iter().flatten().flatten().map(|entry| entry.path());
-    paths.filter(|path| path.extension().is_some_and(|own| own == extension)).count()
+    paths.filter(|path| path.extension().is_some_and(|own| extensions.iter().any(|extension| own == *extension))).count()
 }
