@@ -56,5 +56,7 @@ fn all_passed(seen: &Transcript, count: usize) -> Result<(), String> {
 fn files(folder: &str, extensions: &[&str]) -> usize {
     let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
     let paths = entries.into_iter().flatten().flatten().map(|entry| entry.path());
-    paths.filter(|path| path.extension().is_some_and(|own| extensions.iter().any(|extension| own == *extension))).count()
+    paths
+        .filter(|path| path.extension().is_some_and(|own| extensions.iter().any(|extension| own == *extension)))
+        .count()
 }
