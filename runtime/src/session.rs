@@ -59,7 +59,7 @@ pub struct Settings {
 }
 
 /// So many bytes of records held back are enough: memory stays bounded however slow the reader.
-const MOST_HELD: usize = 4 << 20;
+const MOST_HELD: usize = 2 << 20;
 
 /// What ends a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -309,8 +309,9 @@ impl<'a> Session<'a> {
 
     /// Takes what is in the buffers and hands out what is ripe.
     fn look(&mut self, pace: &mut Pace) -> Result<ControlFlow<Ending>, Failure> {
-        // What is too much to hold waits in the buffers, where what does not fit is counted.
-        if self.orderer.arena().bytes.len() < MOST_HELD {
+        // What is too much to hold waits in the buffers, where what does not fit is counted; but what is handed
+        // out must be whole.
+        if self.orderer.arena().bytes.len() < MOST_HELD || !self.orderer.has_released(self.horizon) {
             self.drain();
         }
         if self.orderer.is_holding() {

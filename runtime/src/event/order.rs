@@ -25,6 +25,8 @@ pub struct Orderer {
     /// Entries that were there before the last drain.
     old: usize,
     last_released: u64,
+    /// Up to when records were handed out: before a later horizon there is nothing to be done.
+    horizon: u64,
     late: u64,
     malformed: u64,
 }
@@ -38,6 +40,7 @@ impl Orderer {
             spare: Vec::new(),
             old: 0,
             last_released: 0,
+            horizon: 0,
             late: 0,
             malformed: 0,
         }
@@ -51,6 +54,11 @@ impl Orderer {
     /// Whether records are held back.
     pub fn is_holding(&self) -> bool {
         !self.arena.entries.is_empty()
+    }
+
+    /// Whether all up to `horizon` has been handed out.
+    pub fn has_released(&self, horizon: u64) -> bool {
+        horizon <= self.horizon
     }
 
     /// Records that came after later ones had been released.
@@ -75,8 +83,11 @@ impl Orderer {
 
     /// Hands out, in order, all records up to `horizon` (CLOCK_MONOTONIC ns). `take` gets the
     /// layout's index and the record's bytes; when it breaks, that record counts as taken and the
-    /// rest stays.
+    /// rest stays. Nothing is looked at before a later horizon than the last.
     pub fn release<B>(&mut self, horizon: u64, mut take: impl FnMut(usize, &[u8]) -> ControlFlow<B>) -> ControlFlow<B> {
+        if self.has_released(horizon) {
+            return ControlFlow::Continue(());
+        }
         self.sort();
         let ripe = self.arena.entries.partition_point(|entry| entry.timestamp <= horizon);
         let (mut taken, mut flow) = (0, ControlFlow::Continue(()));
@@ -90,6 +101,9 @@ impl Orderer {
             }
         }
         self.forget(taken);
+        if flow.is_continue() && horizon != u64::MAX {
+            self.horizon = horizon;
+        }
         flow
     }
 

@@ -5,7 +5,7 @@
 //! in the order of their counts: the timestamps stay where they are, the payloads change places.
 //! It costs a hash per record, and more only where there is something to be put right.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 
@@ -155,19 +155,20 @@ fn put_in_sequence(layouts: &[Layout], bytes: &mut [u8], entries: &mut [Entry], 
         run.add(position, entry, count);
     }
     for run in ended.into_iter().chain(runs.into_values()) {
-        reorder(&run.members, bytes, entries);
+        run.reorder(bytes, entries);
     }
 }
 
 /// Records of one key that count one and the same life of a map element.
 #[derive(Debug, Default)]
 struct Run {
-    /// Position and count.
-    members: Vec<(usize, i128)>,
+    /// Where they stand, in the order of time.
+    positions: Vec<usize>,
+    /// Count and position, in the order of counts: nearly that of time, so most are added at the end.
+    counts: Vec<(i128, usize)>,
     last_timestamp: u64,
     /// The highest count of each CPU.
     highest: Vec<(u32, i128)>,
-    counts: HashSet<i128>,
 }
 
 impl Run {
@@ -176,29 +177,41 @@ impl Run {
     fn ends_before(&self, entry: &Entry, count: i128) -> bool {
         let own_cpu_was_further = self.highest.iter().any(|&(cpu, highest)| cpu == entry.cpu && highest >= count);
         let gap = entry.timestamp.saturating_sub(self.last_timestamp);
-        own_cpu_was_further || self.counts.contains(&count) || (!self.members.is_empty() && gap > MAX_SKEW)
+        own_cpu_was_further || self.place_of(count).is_ok() || (!self.positions.is_empty() && gap > MAX_SKEW)
+    }
+
+    /// Where a count stands, or is to be put.
+    fn place_of(&self, count: i128) -> Result<usize, usize> {
+        match self.counts.last() {
+            Some(&(last, _)) if last >= count => self.counts.binary_search_by_key(&count, |&(count, _)| count),
+            _ => Err(self.counts.len()),
+        }
     }
 
     fn add(&mut self, position: usize, entry: &Entry, count: i128) {
-        self.members.push((position, count));
-        self.counts.insert(count);
+        let place = self.place_of(count).unwrap_or_else(|place| place);
+        self.positions.push(position);
+        self.counts.insert(place, (count, position));
         self.last_timestamp = entry.timestamp;
         match self.highest.iter_mut().find(|(cpu, _)| *cpu == entry.cpu) {
             Some((_, highest)) => *highest = count,
             None => self.highest.push((entry.cpu, count)),
         }
     }
-}
 
-/// Sorts the payloads of a run by count; the timestamps stay where they are.
-fn reorder(run: &[(usize, i128)], bytes: &mut [u8], entries: &mut [Entry]) {
-    let mut payloads: Vec<(i128, Entry)> = run.iter().map(|&(position, count)| (count, entries[position])).collect();
-    payloads.sort_by_key(|&(count, _)| count);
-    let timestamps: Vec<u64> = run.iter().map(|&(position, _)| entries[position].timestamp).collect();
-    for ((&(position, _), (_, payload)), timestamp) in run.iter().zip(payloads).zip(timestamps) {
-        entries[position] = Entry { timestamp, ..payload };
-        let header = payload.offset + RecordHeader::TIMESTAMP as usize;
-        bytes[header..header + 8].copy_from_slice(&timestamp.to_le_bytes());
+    /// Puts the payloads in the order of their counts; the timestamps stay where they are.
+    fn reorder(&self, bytes: &mut [u8], entries: &mut [Entry]) {
+        let places = self.positions.iter().zip(&self.counts);
+        let moved: Vec<_> = places
+            .filter(|(position, (_, from))| *position != from)
+            .map(|(&position, &(_, from))| (position, entries[from]))
+            .collect();
+        for (position, payload) in moved {
+            let timestamp = entries[position].timestamp;
+            entries[position] = Entry { timestamp, ..payload };
+            let header = payload.offset + RecordHeader::TIMESTAMP as usize;
+            bytes[header..header + 8].copy_from_slice(&timestamp.to_le_bytes());
+        }
     }
 }
 
