@@ -12,6 +12,7 @@ mod counts;
 mod crowds;
 mod endings;
 mod forms;
+mod hostile;
 mod kernel_state;
 mod losses;
 mod object;
@@ -141,6 +142,9 @@ fn loss_trials() -> Vec<Trial> {
 
 fn form_trials() -> Vec<Trial> {
     vec![
+        live("hostile/table", hostile::table),
+        live("hostile/json", hostile::json),
+        live("hostile/csv", hostile::csv),
         live("forms/table", forms::table),
         live("forms/json", forms::json),
         live("forms/csv", forms::csv),

@@ -1,7 +1,7 @@
 //! The live view (`--top`): the elements of a map, the fastest growing first, looked at each second.
 //!
 //! The session knows nothing of it. [`Top`] is its sink, which learns what the maps are, what was
-//! retired from them, and when tracing begins and ends; [`show`] is what the session waits for: it
+//! retired from them, and when tracing begins and ends; `show` is what the session waits for: it
 //! looks, draws and reads keys on the session's own thread. Both share one state. What a script
 //! reports goes to another sink (a file), and what must be said after the screen was given back too.
 
