@@ -6,6 +6,7 @@
 //! is shrunk and printed as a case for `tests/cases/run`. `PFSCRIPT_FUZZ_KEEP=FOLDER` keeps all scripts.
 
 mod corpus;
+mod damage;
 mod expressions;
 mod generate;
 mod judge;
@@ -42,6 +43,10 @@ fn main() {
         need::trial("generated/loads", &[Need::Root, Need::Tracefs], || loads(seed(), scripts())),
         Trial::test("generated/compiles", || compiles(seed(), scripts())),
         Trial::test("mutated/never_panics", || corpus::never_panics(seed(), 10 * scripts())),
+        Trial::test("damaged/records", || damage::records(seed(), 100 * scripts())),
+        Trial::test("damaged/formats", || damage::formats(seed(), 100 * scripts())),
+        Trial::test("damaged/types", || damage::types(seed(), scripts() / 5)),
+        Trial::test("damaged/command_lines", || damage::command_lines(seed(), scripts())),
         Trial::test("shrinking", shrinking),
     ];
     libtest_mimic::run(&arguments, trials).exit();
