@@ -105,3 +105,28 @@ pub fn the_readme_shows_pagefault_as_it_is() {
         assert!(readme.lines().any(|shown| shown == line), "README.md does not show: {line}");
     }
 }
+
+/// Every test that docs/reliability.md names in its tables is there, by its name or by the part before a `*`.
+pub fn every_promise_has_its_test() {
+    let mut sources = String::new();
+    for folder in ["tests/live", "tests/vm/cases", "tests/fuzz", "runtime/src/output"] {
+        for entry in fs::read_dir(root().join(folder)).expect("a folder of tests").flatten() {
+            sources += &fs::read_to_string(entry.path()).unwrap_or_default();
+        }
+    }
+    let mut named = 0;
+    for line in read(&root().join("docs/reliability.md")).lines() {
+        let Some(tests) = line.strip_prefix("| ").and_then(|row| row.split(" | ").nth(1)) else { continue };
+        for name in tests.split('`').skip(1).step_by(2).filter(|name| *name != "live") {
+            // What stands before the slash of a name may be put there when the test is run.
+            let name = name.trim_end_matches('*');
+            let own = name.rsplit_once('/').map_or(name, |(_, own)| own);
+            assert!(
+                sources.contains(name) || sources.contains(own) && !own.is_empty(),
+                "{line}\nthere is no test {name}"
+            );
+            named += 1;
+        }
+    }
+    assert!(named > 40, "only {named} names were found");
+}

@@ -32,6 +32,7 @@ fn main() {
         claim("links_lead_somewhere", claims::links_lead_somewhere),
         claim("the_code_map_names_what_is_there", claims::the_code_map_names_what_is_there),
         claim("every_script_is_built_in_and_told_of", claims::every_script_is_built_in_and_told_of),
+        claim("every_promise_has_its_test", claims::every_promise_has_its_test),
         claim("the_man_page_says_what_the_help_says", claims::the_man_page_says_what_the_help_says),
         claim("the_readme_shows_pagefault_as_it_is", claims::the_readme_shows_pagefault_as_it_is),
         claim("the_table_for_bpftrace_users_is_whole", claims::the_table_for_bpftrace_users_is_whole),

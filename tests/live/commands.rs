@@ -115,3 +115,20 @@ pub fn processes() -> Result<(), Failed> {
     let gone = run(&["-p", "2147483647"])?;
     if gone.status.code() == Some(2) { Ok(()) } else { Err(format!("{:?} for no process", gone.status).into()) }
 }
+
+/// In a PID namespace a process has two numbers: reported is that of the initial namespace, as the
+/// documents say, whatever the process itself believes.
+pub fn namespace() -> Result<(), Failed> {
+    let command = format!("unshare --pid --fork {GENERATOR} 700");
+    let script = "software:page-faults:1 /comm == \"page_fault_gen\"/ { @[pid] = count(); }";
+    let output = run(&["-e", script, "-c", &command])?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let &[own] = &said_in(&text)?[..] else { return Err(format!("it printed {text}").into()) };
+    let count = format!(": {}", own.faults);
+    let reported =
+        text.lines().find_map(|line| line.strip_prefix("@[")?.strip_suffix(count.as_str())?.strip_suffix(']'));
+    match reported.map(str::parse::<u32>) {
+        Some(Ok(pid)) if pid != own.pid && own.pid < 10 => Ok(()),
+        _ => Err(format!("of process {} in its namespace was reported {text}", own.pid).into()),
+    }
+}

@@ -97,6 +97,7 @@ fn counts_trials() -> Vec<Trial> {
     trials.push(live("privileges/kept_for_names", privileges::kept_for_names));
     trials.push(need::trial("privileges/enough", OTHER_USERS, privileges::enough));
     trials.push(live("commands/exact", commands::exact));
+    trials.push(need::trial("commands/namespace", NAMESPACES, || leaves_nothing(commands::namespace)));
     trials.push(live("commands/exit_codes", commands::exit_codes));
     trials.push(live("commands/as_the_caller", commands::as_the_caller));
     trials.push(live("commands/ended_with_us", commands::ended_with_us));
