@@ -3,6 +3,8 @@
 //! Pure: no files, no clock, no environment, no printing. What it must know of the machine it
 //! asks of [`KernelInfo`]; what it finds it returns in the [`Artifact`] or as diagnostics.
 
+#![forbid(unsafe_code)]
+
 mod arithmetic;
 pub mod artifact;
 mod assemble;

@@ -9,6 +9,8 @@
 //!                 \-recover, explain-> Vec<Diagnostic>
 //! ```
 
+#![forbid(unsafe_code)]
+
 pub mod ast;
 mod build_ast;
 pub mod codes;

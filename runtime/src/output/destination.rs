@@ -192,6 +192,7 @@ mod tests {
         let shared = writer.try_clone().expect("a descriptor");
         let _to = Destination::new(File::from(OwnedFd::from(writer)), "it".to_owned());
         // SAFETY: asks for the flags of a descriptor that is open.
+        #[allow(unsafe_code, reason = "a test looks at its own descriptor")]
         let flags = unsafe { libc::fcntl(shared.as_raw_fd(), libc::F_GETFL) };
         assert_eq!(flags & libc::O_NONBLOCK, 0);
     }
