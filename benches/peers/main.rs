@@ -24,8 +24,8 @@ use crate::measure::{Load, Sample};
 use crate::peer::{Job, Peer};
 use crate::report::Figure;
 
-const QUICK_ROUNDS: usize = 15;
-const SLOW_ROUNDS: usize = 5;
+const QUICK_ROUNDS: usize = 9;
+const SLOW_ROUNDS: usize = 3;
 const COMPILATIONS: usize = 101;
 
 /// What people ask every day, in the words that pfscript and bpftrace share.
