@@ -47,6 +47,9 @@ fn main() {
     if std::env::args().nth(1).as_deref() == Some(terminal::PANIC) {
         terminal::panic_on_a_terminal();
     }
+    // Under nohup it would be ignored, by all that is started here too.
+    // SAFETY: the default action is no code of ours.
+    unsafe { libc::signal(libc::SIGHUP, libc::SIG_DFL) };
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     let groups = [
