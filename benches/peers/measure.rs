@@ -124,7 +124,8 @@ fn files_below(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
 /// Instructions of its page-fault program as the kernel runs it.
 pub fn instructions(peer: &Peer, job: &Job) -> Sample {
     let Some(running) = with_program(peer, job)? else { return Ok(None) };
-    let sizes = programs(&running)?.into_iter().filter_map(|program| program["bytes_xlated"].as_f64());
+    let on_event = programs(&running)?.into_iter().filter(|program| program["type"] == "perf_event");
+    let sizes = on_event.filter_map(|program| program["bytes_xlated"].as_f64());
     let largest = sizes.reduce(f64::max);
     running.stop()?;
     Ok(largest.map(|bytes| bytes / 8.0))
